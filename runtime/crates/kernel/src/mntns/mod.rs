@@ -1,0 +1,1 @@
+//! mntns: being built

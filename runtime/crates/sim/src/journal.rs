@@ -1,0 +1,74 @@
+//! The journal: one line per event of a run: time, pod, what. Two runs of the same manifest and seed agree on every byte of it.
+//! Owns the format and the size cap; not the choice of events.
+
+use std::fmt;
+use std::io::Write;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::Clock;
+
+/// The most that one run may write, so that a crash loop cannot fill the disk (1 GiB is about ten million events).
+pub const MAX_JOURNAL_BYTES: u64 = 1 << 30;
+
+/// The journal of a run. Without a sink it costs one lock per event. Cheap to clone.
+#[derive(Clone)]
+pub struct Journal {
+    clock: Clock,
+    sink: Arc<Mutex<Option<Sink>>>,
+}
+
+struct Sink {
+    out: Box<dyn Write + Send>,
+    written: u64,
+    error: Option<std::io::Error>,
+}
+
+impl Journal {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { clock, sink: Arc::default() }
+    }
+
+    /// Sends all further events to `out`.
+    pub fn set_sink(&self, out: Box<dyn Write + Send>) {
+        *self.sink.lock() = Some(Sink { out, written: 0, error: None });
+    }
+
+    /// True if events go anywhere; lets a caller skip the work of describing them.
+    pub fn is_on(&self) -> bool {
+        self.sink.lock().is_some()
+    }
+
+    /// Writes one event: `<seconds.nanoseconds> <subject> <what>`. Line breaks in `what` are escaped, so that a line is
+    /// always one event. A write error is kept and returned by [`Journal::finish`].
+    pub fn event(&self, subject: &str, what: fmt::Arguments<'_>) {
+        let mut guard = self.sink.lock();
+        let Some(sink) = guard.as_mut() else { return };
+        if sink.error.is_some() || sink.written >= MAX_JOURNAL_BYTES {
+            return;
+        }
+        let what = what.to_string().replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r");
+        let line = format!("{} {subject} {what}\n", self.clock.now());
+        sink.written += line.len() as u64;
+        let line = if sink.written >= MAX_JOURNAL_BYTES { "journal full\n" } else { &line };
+        if let Err(error) = sink.out.write_all(line.as_bytes()) {
+            sink.error = Some(error);
+        }
+    }
+
+    /// Flushes the sink and takes it away. The first error of any write is returned.
+    pub fn finish(&self) -> std::io::Result<()> {
+        let Some(mut sink) = self.sink.lock().take() else { return Ok(()) };
+        match sink.error {
+            Some(error) => Err(error),
+            None => sink.out.flush(),
+        }
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("on", &self.is_on()).finish()
+    }
+}
