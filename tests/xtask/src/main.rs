@@ -1,1 +1,142 @@
-fn main() {}
+//! `cargo xtask VERB`: what the project does with itself. The verbs are thin; the work is in the library.
+#![forbid(unsafe_code)]
+
+use std::process::{Command, ExitCode};
+
+use clap::{Parser, Subcommand};
+use xtask::guests::{self, Target};
+use xtask::run::{self, RunError};
+use xtask::toolchain::{CCompiler, Toolchain};
+use xtask::{build, coreutils};
+
+/// What the project does with itself.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Find or make the compilers for guests (Rust and C for WASI)
+    Toolchain,
+    /// Build the guests whose sources changed into guest-examples/dist
+    Guests {
+        /// Build nothing; fail if dist does not agree with the sources (needs no toolchain)
+        #[arg(long)]
+        check: bool,
+        /// Build every guest, changed or not
+        #[arg(long, conflicts_with = "check")]
+        all: bool,
+    },
+    /// Build the third-party program that the tests run, into target/third-party
+    Coreutils,
+    /// Set up what the tests need and run all of them
+    Test {
+        /// Passed on to cargo nextest run (or cargo test)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// What CI checks beside the tests: format, clippy, documentation, licences and advisories
+    CiLints,
+}
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().verb {
+        Verb::Toolchain => toolchain(),
+        Verb::Guests { check: true, .. } => check_guests(),
+        Verb::Guests { all, .. } => build_guests(all),
+        Verb::Coreutils => build_coreutils(),
+        Verb::Test { args } => test(&args),
+        Verb::CiLints => ci_lints(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("xtask: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn toolchain() -> Outcome {
+    let root = xtask::root();
+    println!("Rust guests: {}", Toolchain::ensure(&root)?.version()?);
+    println!("C guests: {}", CCompiler::ensure(&root)?.version()?);
+    Ok(())
+}
+
+fn build_guests(all: bool) -> Outcome {
+    let root = xtask::root();
+    let built = build::guests(&root, all)?;
+    let manifest = guests::manifest(&guests::folder(&root))?;
+    let total: u64 = manifest.values().map(|b| b.size).sum();
+    println!("built {} of {} guests, {} KiB in all", built.len(), manifest.len(), total / 1024);
+    check_guests()
+}
+
+fn check_guests() -> Outcome {
+    let folder = guests::folder(&xtask::root());
+    let wrong = guests::check(&folder)?;
+    if wrong.is_empty() {
+        println!("guests: {} agree with their sources", guests::table(&folder)?.len());
+        return Ok(());
+    }
+    wrong.iter().for_each(|line| eprintln!("guests: {line}"));
+    Err(format!("{} disagreements; `cargo xtask guests` rebuilds", wrong.len()).into())
+}
+
+fn build_coreutils() -> Outcome {
+    for target in [Target::RustP1, Target::RustP2] {
+        println!("{}", coreutils::ensure(&xtask::root(), target)?.display());
+    }
+    Ok(())
+}
+
+fn test(args: &[String]) -> Outcome {
+    check_guests()?;
+    // the tests that run it fail where it is missing, and say so; the others are worth running all the same
+    if let Err(e) = build_coreutils() {
+        eprintln!("xtask: coreutils cannot be built, its tests will fail: {e}");
+    }
+    let mut tests = run::cargo();
+    if has_nextest() {
+        tests.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
+    } else {
+        eprintln!("xtask: without cargo-nextest: falling back to cargo test, where tests have no time limit");
+        tests.args(["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]);
+    }
+    // both suites run even if the first fails: one run shows everything
+    let tests = run::loudly(tests.args(args).current_dir(xtask::root()));
+    let docs = run::loudly(run::cargo().args(["test", "--quiet", "--workspace", "--doc"]).current_dir(xtask::root()));
+    Ok(tests.and(docs)?)
+}
+
+/// Whether cargo-nextest is here, or could be installed.
+fn has_nextest() -> bool {
+    let here = || run::succeeds(run::cargo().args(["nextest", "--version"]));
+    here() || (run::loudly(run::cargo().args(["install", "cargo-nextest", "--quiet", "--locked"])).is_ok() && here())
+}
+
+fn ci_lints() -> Outcome {
+    let root = xtask::root();
+    let step = |args: &[&str], env: &[(&str, &str)]| {
+        run::loudly(run::cargo().args(args).envs(env.iter().copied()).current_dir(&root))
+    };
+    let mut results: Vec<Result<(), RunError>> = vec![
+        step(&["fmt", "--all", "--check"], &[]),
+        run::loudly(Command::new("cargo").args(["fmt", "--all", "--check"]).current_dir(guests::folder(&root))),
+        step(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]),
+        step(&["doc", "--quiet", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
+    ];
+    if run::succeeds(run::cargo().args(["deny", "--version"])) {
+        results.push(step(&["deny", "--log-level", "error", "check"], &[]));
+    } else {
+        eprintln!("xtask: cargo-deny is not installed: licences, advisories and sources were not checked");
+    }
+    // every step runs, then the first failure counts
+    Ok(results.into_iter().collect::<Result<(), _>>()?)
+}

@@ -1,0 +1,36 @@
+//! Closing with unread data resets the connection, as Linux does: both ends in one program.
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use guest_net::{check, must};
+
+/// The reset needs a moment on its way; so many looks of 10 ms are enough anywhere.
+const LOOKS: u32 = 500;
+
+fn main() {
+    let listener = must("bind", TcpListener::bind("127.0.0.1:0"));
+    let address = must("local_addr", listener.local_addr());
+    let mut client = must("connect", TcpStream::connect(address));
+    let (server, _) = must("accept", listener.accept());
+    must("send what nobody will read", client.write_all(b"unread"));
+    // so that the bytes have arrived before the other end closes
+    let mut first = [0; 1];
+    must("peek", server.peek(&mut first));
+    drop(server);
+    check("reading sees the reset", matches!(client.read(&mut [0; 8]), Err(e) if e.kind() == ErrorKind::ConnectionReset), &());
+    let failed = (0..LOOKS).find_map(|_| match client.write(b"more") {
+        Ok(_) => {
+            std::thread::sleep(Duration::from_millis(10));
+            None
+        }
+        Err(e) => Some(e.kind()),
+    });
+    check("writing fails too", matches!(failed, Some(ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)), &failed);
+    // closing with nothing unread is an ordinary end
+    let mut client = must("connect", TcpStream::connect(address));
+    let (server, _) = must("accept", listener.accept());
+    drop(server);
+    check("an ordinary close reads as the end", matches!(client.read(&mut [0; 8]), Ok(0)), &());
+    println!("net_reset: all done");
+}

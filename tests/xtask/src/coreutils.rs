@@ -1,0 +1,53 @@
+//! uutils coreutils, a program nobody here wrote, built from its published source for the tests. It is not committed: it
+//! is built once into `target/third-party`, under its version.
+//!
+//! One file holds all tools. It takes the tool from the name it is called by (`argv[0]`, so a file or link named `ls` is
+//! `ls`), and under its own name from the first argument (`coreutils ls -l`).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::build::BuildError;
+use crate::guests::{Target, at};
+use crate::run;
+use crate::toolchain::Toolchain;
+
+/// The version that is built.
+pub const VERSION: &str = "0.12.0";
+
+/// Where the built file is or will be.
+#[must_use]
+pub fn path(root: &Path, target: Target) -> PathBuf {
+    root.join("target/third-party").join(format!("coreutils-{VERSION}-{}.wasm", target.triple()))
+}
+
+/// The built file, or a text that says how to get it.
+pub fn find(root: &Path, target: Target) -> Result<PathBuf, String> {
+    let path = path(root, target);
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(format!("{} is not there: build it with `cargo xtask coreutils` (`cargo xtask test` does)", path.display()))
+}
+
+/// Builds it for one target unless it is there (two to four minutes on two cores), and returns where it is.
+pub fn ensure(root: &Path, target: Target) -> Result<PathBuf, BuildError> {
+    let path = path(root, target);
+    if path.is_file() {
+        return Ok(path);
+    }
+    let toolchain = Toolchain::ensure(root)?;
+    let folder = root.join("target/third-party");
+    let installed = folder.join("install").join(target.triple());
+    at(&folder, fs::create_dir_all(&folder))?;
+    let mut cargo = toolchain.cargo();
+    cargo.current_dir(&folder).env("CARGO_TARGET_DIR", folder.join("build"));
+    cargo.args(["install", "coreutils", "--quiet", "--locked", "--force", "--version", &format!("={VERSION}")]);
+    cargo.args(["--no-default-features", "--features", "feat_wasm", "--target", target.triple()]);
+    cargo.arg("--root").arg(&installed);
+    run::loudly(&mut cargo)?;
+    // the name with the version appears last, so that a build that was cut short is not taken for one
+    let built = installed.join("bin/coreutils.wasm");
+    at(&built, fs::rename(&built, &path))?;
+    Ok(path)
+}
