@@ -103,9 +103,13 @@ impl Bandwidth {
         (self.remaining <= 0).then(|| start_of(self.period.saturating_add(self.periods_in_debt(quota))))
     }
 
+    /// Notes that something wants to run in this period.
+    pub(super) fn note_runnable(&mut self) {
+        self.runnable = true;
+    }
+
     /// Notes that something was refused.
     pub(super) fn throttle(&mut self, now: Instant) {
-        self.runnable = true;
         self.throttled_since.get_or_insert(now);
     }
 
@@ -117,7 +121,6 @@ impl Bandwidth {
     /// Sets fuel aside for something that starts to run. What it does not use comes back by [`Bandwidth::settle`].
     pub(super) fn reserve(&mut self, fuel: u64, now: Instant) -> Reservation {
         if self.quota.is_some() {
-            self.runnable = true;
             self.end_throttle(now);
             self.remaining = self.remaining.saturating_sub(signed(fuel));
         }
@@ -159,4 +162,100 @@ fn signed(fuel: u64) -> i64 {
 /// What `periods` periods bring.
 fn fill(quota: i64, periods: u64) -> i64 {
     quota.saturating_mul(signed(periods))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_nanos(ms * MS)
+    }
+
+    fn limited(quota: u64) -> Bandwidth {
+        let mut bandwidth = Bandwidth::default();
+        bandwidth.set_quota(Some(quota), at(0), false);
+        bandwidth
+    }
+
+    /// Runs `fuel` at `from` and gives back at `to`.
+    fn run(bandwidth: &mut Bandwidth, from: u64, to: u64, reserved: u64, used: u64) {
+        bandwidth.refresh(at(from), false);
+        bandwidth.note_runnable();
+        let reservation = bandwidth.reserve(reserved, at(from));
+        bandwidth.refresh(at(to), true);
+        bandwidth.settle(reservation, reserved, used);
+    }
+
+    #[test]
+    fn what_is_left_of_a_period_is_lost() {
+        let mut bandwidth = limited(100);
+        run(&mut bandwidth, 10, 20, 50, 30);
+        assert_eq!(bandwidth.available(), Some(70));
+        bandwidth.refresh(at(100), false);
+        assert_eq!(bandwidth.available(), Some(100));
+        assert_eq!((bandwidth.nr_periods, bandwidth.nr_throttled), (1, 0));
+        bandwidth.refresh(at(5_000), false);
+        assert_eq!((bandwidth.available(), bandwidth.nr_periods), (Some(100), 1)); // idle periods do not count
+    }
+
+    #[test]
+    fn debt_is_paid_by_the_periods_that_follow_and_all_of_them_count_as_throttled() {
+        let mut bandwidth = limited(100);
+        run(&mut bandwidth, 0, 40, 100, 350); // 250 of debt: paid with the third period from here
+        assert_eq!(bandwidth.blocked_until(), Some(at(300)));
+        bandwidth.note_runnable();
+        bandwidth.throttle(at(40));
+        bandwidth.refresh(at(299), false);
+        assert_eq!(bandwidth.blocked_until(), Some(at(300)));
+        assert_eq!((bandwidth.nr_periods, bandwidth.nr_throttled, bandwidth.throttled_usec()), (2, 2, 0));
+        bandwidth.refresh(at(300), false);
+        assert_eq!(bandwidth.available(), Some(50));
+        assert_eq!((bandwidth.nr_periods, bandwidth.nr_throttled, bandwidth.throttled_usec()), (3, 3, 260_000));
+    }
+
+    #[test]
+    fn debt_of_exactly_one_quota_takes_one_period_more() {
+        let mut bandwidth = limited(100);
+        run(&mut bandwidth, 0, 10, 100, 200);
+        assert_eq!(bandwidth.blocked_until(), Some(at(200))); // at 100 ms there is 0, which is nothing to run with
+    }
+
+    #[test]
+    fn a_slice_over_a_period_s_end_is_charged_to_the_period_of_its_grant() {
+        let mut bandwidth = limited(100);
+        run(&mut bandwidth, 95, 105, 60, 40);
+        assert_eq!((bandwidth.available(), bandwidth.nr_periods), (Some(100), 1));
+        run(&mut bandwidth, 195, 205, 60, 70); // the 10 beyond the grant are of the new period
+        assert_eq!(bandwidth.available(), Some(90));
+    }
+
+    #[test]
+    fn a_raised_limit_ends_the_wait_and_a_lowered_one_makes_debt() {
+        let mut bandwidth = limited(100);
+        run(&mut bandwidth, 0, 10, 100, 100);
+        bandwidth.throttle(at(10));
+        bandwidth.set_quota(Some(150), at(30), false);
+        assert_eq!((bandwidth.available(), bandwidth.throttled_usec()), (Some(50), 20_000));
+        bandwidth.set_quota(Some(20), at(30), false);
+        assert_eq!(bandwidth.blocked_until(), Some(at(500))); // 80 too much, 20 a period, and one in which to run
+        bandwidth.set_quota(None, at(31), false);
+        assert_eq!(bandwidth.blocked_until(), None);
+    }
+
+    #[test]
+    fn no_number_overflows() {
+        let mut bandwidth = Bandwidth::default();
+        bandwidth.set_quota(Some(u64::MAX), at(0), true);
+        run(&mut bandwidth, 0, 1, u64::MAX, u64::MAX);
+        run(&mut bandwidth, 1, 2, 0, u64::MAX);
+        bandwidth.throttle(at(2));
+        assert!(bandwidth.blocked_until().is_some());
+        bandwidth.refresh(Instant::FAR_FUTURE, true);
+        bandwidth.set_quota(Some(1), Instant::FAR_FUTURE, true);
+        run(&mut bandwidth, 1, 2, u64::MAX, u64::MAX);
+        assert!(bandwidth.blocked_until().is_some());
+    }
 }

@@ -101,3 +101,63 @@ pub fn oom_score_adj(qos: QosClass, memory_request: u64, memory_capacity: u64) -
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quota_and_shares_are_those_of_the_kubelet_s_own_test_table() {
+        // TestMilliCPUToQuota and TestMilliCPUToShares in pkg/kubelet/cm/helpers_linux_test.go
+        let quotas = [
+            (0, None),
+            (5, Some(1_000)),
+            (9, Some(1_000)),
+            (10, Some(1_000)),
+            (200, Some(20_000)),
+            (1_500, Some(150_000)),
+        ];
+        for (milli, quota) in quotas {
+            assert_eq!(milli_cpu_to_quota(milli), quota, "{milli}m");
+        }
+        for (milli, shares) in [(0, 2), (1, 2), (2, 2), (100, 102), (1_000, 1_024), (1_500, 1_536), (256_000, 262_144)]
+        {
+            assert_eq!(milli_cpu_to_shares(milli), shares, "{milli}m");
+        }
+        assert_eq!((milli_cpu_to_quota(u64::MAX), milli_cpu_to_shares(u64::MAX)), (Some(u64::MAX), 262_144));
+    }
+
+    #[test]
+    fn weights_are_those_of_the_runtimes_test_table() {
+        // TestConvertCPUSharesToCgroupV2Value in opencontainers/cgroups
+        let table = [(0, 100), (1, 1), (2, 1), (1_024, 100), (262_143, 10_000), (262_144, 10_000), (u64::MAX, 10_000)];
+        for (shares, weight) in table {
+            assert_eq!(shares_to_weight(shares), weight, "{shares} shares");
+        }
+        assert_eq!((container_weight(0), container_weight(100), container_weight(1_000)), (1, 17, 100));
+        for (shares, weight) in [(0, 1), (2, 1), (102, 4), (1_024, 39), (262_144, 10_000), (u64::MAX, 10_000)] {
+            assert_eq!(shares_to_weight_linear(shares), weight, "{shares} shares");
+        }
+    }
+
+    #[test]
+    fn more_shares_never_weigh_less() {
+        let mut last = 0;
+        for shares in 2..=MAX_SHARES {
+            let weight = shares_to_weight(shares);
+            assert!((last..=10_000).contains(&weight), "{shares} shares weigh {weight} after {last}");
+            last = weight;
+        }
+    }
+
+    #[test]
+    fn oom_scores_keep_the_classes_apart() {
+        const GI: u64 = 1 << 30;
+        assert_eq!(oom_score_adj(QosClass::Guaranteed, GI, 8 * GI), -997);
+        assert_eq!(oom_score_adj(QosClass::BestEffort, 0, 8 * GI), 1000);
+        for (request, score) in [(0, 999), (4_000_000, 999), (2 * GI, 750), (4 * GI, 500), (8 * GI, 3), (u64::MAX, 3)] {
+            assert_eq!(oom_score_adj(QosClass::Burstable, request, 8 * GI), score, "{request}");
+        }
+        assert_eq!(oom_score_adj(QosClass::Burstable, 1, 0), 3);
+    }
+}

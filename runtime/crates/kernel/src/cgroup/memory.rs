@@ -190,7 +190,10 @@ impl Cgroup {
         }
         for cgroup in self.path_up() {
             // includes these bytes, which nobody can have given back yet
-            cgroup.memory.peak.fetch_max(cgroup.memory.current(), Ordering::AcqRel);
+            let current = cgroup.memory.current();
+            if current > cgroup.memory.peak.load(Ordering::Relaxed) {
+                cgroup.memory.peak.fetch_max(current, Ordering::AcqRel);
+            }
         }
         Ok(())
     }

@@ -21,6 +21,8 @@ pub mod kubernetes;
 pub mod memory;
 pub mod pids;
 mod sched;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::{Arc, Weak};

@@ -48,13 +48,19 @@ struct Share {
     /// 2^32 ÷ weight: a multiplication is cheaper than a division at each release.
     inverse_weight: u64,
     vruntime: Vruntime,
+    /// When it became active or began to wait: the first comes first if the virtual runtimes are equal.
+    since: u64,
     /// Where it is in its parent's list of active entities, while it is active.
     slot: usize,
 }
 
 impl Share {
     fn new(weight: u64) -> Self {
-        Self { inverse_weight: inverse(weight), vruntime: 0, slot: 0 }
+        Self { inverse_weight: inverse(weight), vruntime: 0, since: 0, slot: 0 }
+    }
+
+    fn turn(&self) -> (Vruntime, u64) {
+        (self.vruntime, self.since)
     }
 
     fn advance(&mut self, fuel: u64) {
@@ -70,6 +76,8 @@ fn inverse(weight: u64) -> u64 {
 #[derive(Debug)]
 struct Group {
     parent: Option<GroupId>,
+    /// The nearest group above with a quota, so that each acquire visits only those.
+    limited_above: Option<GroupId>,
     share: Share,
     /// No active child is to be put behind this.
     min_vruntime: Vruntime,
@@ -109,6 +117,8 @@ pub(super) struct Sched {
     min_slice: u64,
     /// Clients that are granted a CPU or run on one.
     busy: usize,
+    /// Counts what becomes active.
+    sequence: u64,
     groups: Slab<Group>,
     clients: Slab<Client>,
     root: GroupId,
@@ -128,6 +138,7 @@ impl Sched {
             slice,
             min_slice,
             busy: 0,
+            sequence: 0,
             groups,
             clients: Slab::new(),
             root,
@@ -141,6 +152,7 @@ impl Sched {
     pub(super) fn add_group(&mut self, parent: GroupId, weight: u64, quota: Option<u64>, now: Instant) -> GroupId {
         let mut group = Group::new(Some(parent), weight);
         group.bandwidth.set_quota(quota, now, false);
+        group.limited_above = self.limited(parent);
         GroupId(self.groups.insert(group))
     }
 
@@ -155,6 +167,7 @@ impl Sched {
         group.share.inverse_weight = inverse(weight);
         let occupied = !group.active.is_empty();
         group.bandwidth.set_quota(quota, now, occupied);
+        self.link_limited();
         // throttled clients look again, the limit may be gone
         for client in 0..self.clients.capacity() {
             let Some(state) = self.clients.get(client).map(|client| (client.state, client.group)) else { continue };
@@ -253,6 +266,7 @@ impl Sched {
         let state = self.clients[id.0].state;
         let (reserved, at) = match state {
             State::Running { reserved, at } => (reserved, at),
+            State::Idle if used == 0 => return,
             _ => (0, Reservation::default()),
         };
         self.charge(id, reserved, at, used, now);
@@ -270,8 +284,11 @@ impl Sched {
             State::Running { .. } => {
                 self.busy -= 1;
                 let contended = self.groups[self.root.0].waiting > 0;
-                if may_stay && contended && used >= reserved && self.blocked_until_quietly(id, now).is_none() {
-                    self.clients[id.0].state = State::Queued { expected: true };
+                if may_stay && contended && used >= reserved && !self.is_out_of_quota(id) {
+                    self.sequence += 1;
+                    let client = &mut self.clients[id.0];
+                    client.state = State::Queued { expected: true };
+                    client.share.since = self.sequence;
                     self.count_waiting(id, 1);
                     self.dispatch(now);
                     return;
@@ -287,21 +304,20 @@ impl Sched {
 
     fn run(&mut self, id: ClientId, now: Instant) -> CpuDecision {
         let mut fuel = self.slice;
-        let mut at = Some(self.clients[id.0].group);
-        while let Some(group) = at {
+        let limited = self.limited(self.clients[id.0].group);
+        let mut next = limited;
+        while let Some(group) = next {
             let group = &self.groups[group.0];
             fuel = fuel.min(group.bandwidth.available().unwrap_or(u64::MAX));
-            at = group.parent;
+            next = group.limited_above;
         }
         let fuel = fuel.max(self.min_slice);
         let mut reservation = Reservation::default();
-        let mut at = Some(self.clients[id.0].group);
-        while let Some(group) = at {
+        let mut next = limited;
+        while let Some(group) = next {
             let group = &mut self.groups[group.0];
-            if group.bandwidth.is_limited() {
-                reservation = group.bandwidth.reserve(fuel, now);
-            }
-            at = group.parent;
+            reservation = group.bandwidth.reserve(fuel, now);
+            next = group.limited_above;
         }
         let client = &mut self.clients[id.0];
         client.state = State::Running { reserved: fuel, at: reservation };
@@ -310,9 +326,6 @@ impl Sched {
     }
 
     fn charge(&mut self, id: ClientId, reserved: u64, at: Reservation, used: u64, now: Instant) {
-        if reserved == 0 && used == 0 {
-            return;
-        }
         let client = &mut self.clients[id.0];
         client.share.advance(used);
         let mut next = Some(client.group);
@@ -331,24 +344,23 @@ impl Sched {
     /// When all quotas on the way up have fuel again, if one has none now; that one counts as throttled.
     fn blocked_until(&mut self, id: ClientId, now: Instant) -> Option<Instant> {
         let mut until = None;
-        let mut next = Some(self.clients[id.0].group);
+        let mut next = self.limited(self.clients[id.0].group);
         while let Some(group) = next {
             let group = &mut self.groups[group.0];
-            if group.bandwidth.is_limited() {
-                group.bandwidth.refresh(now, !group.active.is_empty());
-                if let Some(blocked) = group.bandwidth.blocked_until() {
-                    group.bandwidth.throttle(now);
-                    until = until.max(Some(blocked));
-                }
+            group.bandwidth.refresh(now, !group.active.is_empty());
+            group.bandwidth.note_runnable();
+            if let Some(blocked) = group.bandwidth.blocked_until() {
+                group.bandwidth.throttle(now);
+                until = until.max(Some(blocked));
             }
-            next = group.parent;
+            next = group.limited_above;
         }
         until
     }
 
-    /// The same without counting it.
-    fn blocked_until_quietly(&self, id: ClientId, _now: Instant) -> Option<Instant> {
-        self.path(self.clients[id.0].group).filter_map(|(_, group)| group.bandwidth.blocked_until()).max()
+    /// The same as of the last refresh, without counting it.
+    fn is_out_of_quota(&self, id: ClientId) -> bool {
+        self.path(self.clients[id.0].group).any(|(_, group)| group.bandwidth.blocked_until().is_some())
     }
 
     /// Gives free CPUs to those that wait.
@@ -371,6 +383,7 @@ impl Sched {
             self.busy += 1;
             if expected {
                 self.expected.push(id);
+                self.watcher = None; // a new one is woken, so that it learns of this deadline
             }
         }
         self.appoint_watcher();
@@ -411,7 +424,7 @@ impl Sched {
         let mut group = self.root;
         loop {
             let waiting = self.groups[group.0].active.iter().filter(|&&entity| self.is_waiting(entity));
-            match *waiting.min_by_key(|&&entity| self.share(entity).vruntime)? {
+            match *waiting.min_by_key(|&&entity| self.share(entity).turn())? {
                 Entity::Client(id) => return Some(id),
                 Entity::Group(below) => group = below,
             }
@@ -427,6 +440,8 @@ impl Sched {
 
     /// Adds a client to the lists of active entities, as far up as they are not in them.
     fn activate(&mut self, id: ClientId) {
+        self.sequence += 1;
+        let since = self.sequence;
         let mut entity = Entity::Client(id);
         let mut next = Some(self.clients[id.0].group);
         while let Some(parent) = next {
@@ -437,6 +452,7 @@ impl Sched {
             next = group.parent;
             let share = self.share_mut(entity);
             share.slot = slot;
+            share.since = since;
             share.vruntime = share.vruntime.max(floor);
             if was_active {
                 return;
@@ -482,6 +498,21 @@ impl Sched {
         }
     }
 
+    /// The nearest group with a quota, from this one upwards.
+    fn limited(&self, id: GroupId) -> Option<GroupId> {
+        let group = &self.groups[id.0];
+        if group.bandwidth.is_limited() { Some(id) } else { group.limited_above }
+    }
+
+    /// Finds all `limited_above` anew.
+    fn link_limited(&mut self) {
+        let ids: Vec<usize> = self.groups.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            let limited = self.path(GroupId(id)).skip(1).find(|(_, above)| above.bandwidth.is_limited());
+            self.groups[id].limited_above = limited.map(|(id, _)| id);
+        }
+    }
+
     fn path(&self, group: GroupId) -> impl Iterator<Item = (GroupId, &Group)> {
         std::iter::successors(Some((group, &self.groups[group.0])), |(_, group)| {
             group.parent.map(|parent| (parent, &self.groups[parent.0]))
@@ -507,6 +538,7 @@ impl Group {
     fn new(parent: Option<GroupId>, weight: u64) -> Self {
         Self {
             parent,
+            limited_above: None,
             share: Share::new(weight),
             min_vruntime: 0,
             active: Vec::new(),
