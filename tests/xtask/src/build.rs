@@ -50,6 +50,7 @@ pub fn guests(root: &Path, all: bool) -> Result<Vec<String>, BuildError> {
             Target::RustP1 | Target::RustP2 => build_rust(root, target, &due)?,
         };
         for (name, guest) in due {
+            copy(&folder, name, guest)?;
             let entry = describe(&folder, name, guest, &compiler)?;
             manifest.insert(name.clone(), entry);
             built.push(name.clone());
@@ -108,6 +109,15 @@ fn describe(folder: &Path, name: &str, guest: &Guest, compiler: &str) -> Result<
         size: wasm.len() as u64,
         compiler: compiler.to_owned(),
     })
+}
+
+/// Puts the copy that some guests have where it belongs, as executable as git keeps it.
+fn copy(folder: &Path, name: &str, guest: &Guest) -> Result<(), GuestsError> {
+    let Some(to) = guest.copy.as_ref().map(|copy| folder.join(copy)) else { return Ok(()) };
+    if let Some(parent) = to.parent() {
+        at(parent, fs::create_dir_all(parent))?;
+    }
+    at(&to, fs::copy(guests::wasm_path(folder, name), &to)).map(|_| ())
 }
 
 fn write(folder: &Path, manifest: &Manifest) -> Result<(), BuildError> {

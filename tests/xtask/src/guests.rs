@@ -44,6 +44,9 @@ pub struct Guest {
     pub bin: String,
     /// What it is compiled to.
     pub target: Target,
+    /// Where else the file is kept, relative to `guest-examples`: an image that is a directory needs its program inside.
+    #[serde(default)]
+    pub copy: Option<String>,
 }
 
 /// What `dist/manifest.json` says of one built file.
@@ -191,6 +194,11 @@ pub fn is_fresh(guests: &Path, name: &str, guest: &Guest, manifest: &Manifest) -
     if built.size != wasm.len() as u64 || built.sha256 != sha256(&wasm) {
         return Ok(Err(format!("dist/{name}.wasm is not the file that was built")));
     }
+    if let Some(copy) = &guest.copy
+        && fs::read(guests.join(copy)).ok().as_ref() != Some(&wasm)
+    {
+        return Ok(Err(format!("{copy} is not its copy")));
+    }
     Ok(Ok(()))
 }
 
@@ -254,9 +262,18 @@ fn collect(folder: &Path, each: &mut dyn FnMut(&Path)) -> Result<(), GuestsError
 mod tests {
     use super::*;
 
+    /// A checkout that is removed at the end of the test.
+    struct Fixture(tempfile::TempDir);
+
+    impl Fixture {
+        fn path(&self) -> PathBuf {
+            self.0.path().join("guests")
+        }
+    }
+
     /// A folder of guests with two programs, built by nobody but described as if.
-    fn fixture() -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
+    fn fixture() -> Fixture {
+        let dir = Fixture(tempfile::tempdir().unwrap());
         let write = |name: &str, text: &str| {
             let path = dir.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -270,19 +287,20 @@ mod tests {
         write("s/c/s_two.c", "int main(void) { return 0; }");
         write("dist/s_one.wasm", "one");
         write("dist/s_two.wasm", "two");
+        write("../image/app", "two");
         write(
             "guests.yaml",
             "s_one: { package: s, bin: s_one, target: wasm32-wasip1 }\n\
-             s_two: { package: s, bin: s_two, target: c-wasm32-wasip1 }\n",
+             s_two: { package: s, bin: s_two, target: c-wasm32-wasip1, copy: ../image/app }\n",
         );
-        let built: Manifest = table(dir.path())
+        let built: Manifest = table(&dir.path())
             .unwrap()
             .iter()
             .map(|(name, guest)| {
-                let wasm = fs::read(wasm_path(dir.path(), name)).unwrap();
+                let wasm = fs::read(wasm_path(&dir.path(), name)).unwrap();
                 let built = Built {
                     target: guest.target,
-                    sources: source_hash(dir.path(), guest).unwrap(),
+                    sources: source_hash(&dir.path(), guest).unwrap(),
                     sha256: sha256(&wasm),
                     size: wasm.len() as u64,
                     compiler: "test".into(),
@@ -297,14 +315,14 @@ mod tests {
     #[test]
     fn agreement_is_silent() {
         let dir = fixture();
-        assert_eq!(check(dir.path()).unwrap(), Vec::<String>::new());
+        assert_eq!(check(&dir.path()).unwrap(), Vec::<String>::new());
     }
 
     #[test]
     fn a_changed_program_is_stale_and_the_other_is_not() {
         let dir = fixture();
         fs::write(dir.path().join("s/src/bin/s_one.rs"), "fn main() { }").unwrap();
-        assert_eq!(check(dir.path()).unwrap(), ["s_one: its sources changed since it was built"]);
+        assert_eq!(check(&dir.path()).unwrap(), ["s_one: its sources changed since it was built"]);
     }
 
     #[test]
@@ -312,7 +330,7 @@ mod tests {
         for file in ["s/src/lib.rs", "Cargo.lock"] {
             let dir = fixture();
             fs::write(dir.path().join(file), "changed").unwrap();
-            assert_eq!(check(dir.path()).unwrap(), ["s_one: its sources changed since it was built"], "{file}");
+            assert_eq!(check(&dir.path()).unwrap(), ["s_one: its sources changed since it was built"], "{file}");
         }
     }
 
@@ -320,20 +338,20 @@ mod tests {
     fn line_ends_do_not_count() {
         let dir = fixture();
         fs::write(dir.path().join("s/Cargo.toml"), "[package]\r\n").unwrap();
-        let guest = &table(dir.path()).unwrap()["s_one"];
-        let with_cr = source_hash(dir.path(), guest).unwrap();
+        let guest = &table(&dir.path()).unwrap()["s_one"];
+        let with_cr = source_hash(&dir.path(), guest).unwrap();
         fs::write(dir.path().join("s/Cargo.toml"), "[package]\n").unwrap();
-        assert_eq!(source_hash(dir.path(), guest).unwrap(), with_cr);
+        assert_eq!(source_hash(&dir.path(), guest).unwrap(), with_cr);
     }
 
     #[test]
     fn a_changed_missing_or_foreign_file_in_dist_is_seen() {
         let dir = fixture();
-        fs::write(wasm_path(dir.path(), "s_one"), "other").unwrap();
-        fs::remove_file(wasm_path(dir.path(), "s_two")).unwrap();
-        fs::write(wasm_path(dir.path(), "s_three"), "3").unwrap();
+        fs::write(wasm_path(&dir.path(), "s_one"), "other").unwrap();
+        fs::remove_file(wasm_path(&dir.path(), "s_two")).unwrap();
+        fs::write(wasm_path(&dir.path(), "s_three"), "3").unwrap();
         assert_eq!(
-            check(dir.path()).unwrap(),
+            check(&dir.path()).unwrap(),
             [
                 "s_one: dist/s_one.wasm is not the file that was built",
                 "s_two: dist/s_two.wasm is missing",
@@ -343,9 +361,16 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_that_differs_is_seen() {
+        let dir = fixture();
+        fs::write(dir.path().join("../image/app"), "too").unwrap();
+        assert_eq!(check(&dir.path()).unwrap(), ["s_two: ../image/app is not its copy"]);
+    }
+
+    #[test]
     fn a_program_that_no_guest_names_is_seen() {
         let dir = fixture();
         fs::write(dir.path().join("s/src/bin/s_lost.rs"), "fn main() {}").unwrap();
-        assert_eq!(check(dir.path()).unwrap(), ["s/src/bin/s_lost.rs: no guest in guests.yaml is built from it"]);
+        assert_eq!(check(&dir.path()).unwrap(), ["s/src/bin/s_lost.rs: no guest in guests.yaml is built from it"]);
     }
 }

@@ -19,10 +19,11 @@ fn main() {
     }
 }
 
-/// Recursion that keeps its state in wasm locals, so that it ends the engine's call stack and not the guest's own.
+/// Recursion that keeps its state in wasm locals, so that it ends the engine's call stack and not the guest's own. It calls
+/// itself twice: a single call would become a loop.
 #[inline(never)]
 fn recurse(n: u64) -> u64 {
-    if n == 0 { 0 } else { recurse(n.wrapping_add(1)) ^ n.rotate_left(7) }
+    if n == 0 { 1 } else { recurse(n.wrapping_add(1)).wrapping_mul(recurse(n.wrapping_add(2))) }
 }
 
 /// A division without Rust's own check, so that the wasm instruction itself traps.

@@ -1,4 +1,4 @@
-//! `net_udp_echo_client HOST:PORT [COUNT [SIZE]]`: sends COUNT datagrams of SIZE bytes, each until it comes back.
+//! `net_udp_echo_client HOST:PORT [COUNT [SIZE]]`: sends COUNT datagrams of SIZE bytes, each until it comes back, then `bye`.
 //!
 //! The first may go to nobody, as the server starts beside it; so each is sent again after 100 ms, at most for 30 s.
 use std::io::ErrorKind::{ConnectionRefused, ConnectionReset, WouldBlock};
@@ -26,6 +26,7 @@ fn main() {
     for message in 0..count {
         exchange(&socket, server, &guest_net::pattern(message, size), message);
     }
+    exchange(&socket, server, b"bye", count);
     println!("echoed {count} datagrams of {size} bytes");
 }
 
