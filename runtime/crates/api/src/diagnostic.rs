@@ -63,13 +63,20 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Sorts by place and cuts to [`MAX_DIAGNOSTICS`]. Problems at one place keep the order they were found in.
+    /// Sorts by place and cuts to [`MAX_DIAGNOSTICS`]. Problems at one place keep the order they were found in. `omitted` more were
+    /// counted but not kept.
     #[must_use]
-    pub fn new(mut items: Vec<Diagnostic>) -> Self {
+    pub fn new(mut items: Vec<Diagnostic>, omitted: usize) -> Self {
         items.sort_by_key(|item| (item.line, item.column));
-        let omitted = items.len().saturating_sub(MAX_DIAGNOSTICS);
+        let omitted = omitted + items.len().saturating_sub(MAX_DIAGNOSTICS);
         items.truncate(MAX_DIAGNOSTICS);
         Self { items, omitted }
+    }
+
+    /// The problems kept.
+    #[must_use]
+    pub fn into_items(self) -> Vec<Diagnostic> {
+        self.items
     }
 
     /// The problems kept.
@@ -119,7 +126,7 @@ mod tests {
 
     #[test]
     fn sorts_and_counts_what_is_left_out() {
-        let list = Diagnostics::new((0..60).rev().map(|n| at(n + 1)).collect());
+        let list = Diagnostics::new((0..60).rev().map(|n| at(n + 1)).collect(), 0);
         assert_eq!(list.items().len(), MAX_DIAGNOSTICS);
         assert_eq!(list.items()[0].line, 1);
         assert!(list.to_string().ends_with("a.yaml:50:1: wrong\n… and 10 more"));

@@ -99,7 +99,11 @@ impl Node {
             };
             let Some(entry) = found else { break };
             node = &entry.value;
-            pos = if matches!(node.value, Value::Seq(_) | Value::Map(_) | Value::Null) { entry.key_pos } else { node.pos };
+            pos = if matches!(node.value, Value::Seq(_) | Value::Map(_) | Value::Null) {
+                entry.key_pos
+            } else {
+                node.pos
+            };
         }
         pos
     }
