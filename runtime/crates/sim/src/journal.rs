@@ -40,16 +40,19 @@ impl Journal {
         self.sink.lock().is_some()
     }
 
-    /// Writes one event: `<seconds.nanoseconds> <subject> <what>`. Line breaks in `what` are escaped, so that a line is
-    /// always one event. A write error is kept and returned by [`Journal::finish`].
+    /// Writes one event: `<seconds.nanoseconds> <subject> <what>`. Control characters and backslashes are escaped, so that a
+    /// line is always one event and does nothing to a terminal. A write error is kept and returned by [`Journal::finish`].
     pub fn event(&self, subject: &str, what: fmt::Arguments<'_>) {
         let mut guard = self.sink.lock();
         let Some(sink) = guard.as_mut() else { return };
         if sink.error.is_some() || sink.written >= MAX_JOURNAL_BYTES {
             return;
         }
-        let what = what.to_string().replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r");
-        let line = format!("{} {subject} {what}\n", self.clock.now());
+        let mut line = format!("{} ", self.clock.now());
+        escape(subject, &mut line);
+        line.push(' ');
+        escape(&what.to_string(), &mut line);
+        line.push('\n');
         sink.written += line.len() as u64;
         let line = if sink.written >= MAX_JOURNAL_BYTES { "journal full\n" } else { &line };
         if let Err(error) = sink.out.write_all(line.as_bytes()) {
@@ -67,8 +70,52 @@ impl Journal {
     }
 }
 
+fn escape(text: &str, line: &mut String) {
+    for letter in text.chars() {
+        if letter.is_control() || letter == '\\' {
+            line.extend(letter.escape_default());
+        } else {
+            line.push(letter);
+        }
+    }
+}
+
 impl fmt::Debug for Journal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Journal").field("on", &self.is_on()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_journal_says_so_once_and_stops() {
+        let (sim, kept) = (crate::Sim::new_virtual(1), Kept::default());
+        let journal = sim.journal();
+        journal.set_sink(Box::new(kept.clone()));
+        let line = "0.000000000 a b\n";
+        if let Some(sink) = journal.sink.lock().as_mut() {
+            sink.written = MAX_JOURNAL_BYTES - line.len() as u64 - 1; // room for one more line
+        }
+        for _ in 0..3 {
+            journal.event("a", format_args!("b"));
+        }
+        journal.finish().expect("no error");
+        assert_eq!(String::from_utf8_lossy(&kept.0.lock()), format!("{line}journal full\n"));
     }
 }

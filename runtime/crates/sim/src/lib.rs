@@ -129,11 +129,12 @@ impl Sim {
         self.inner.fuel_per_second.load(Ordering::Relaxed)
     }
 
-    /// Accounts for `fuel` units of compute that just happened: in virtual time, waits `fuel / speed`; in real time the
+    /// Accounts for `fuel` units of compute that just happened: in virtual time, waits `fuel / speed`, rounded up to the
+    /// nanosecond, so that time passes for a guest that computes little and often; in real time the
     /// host's clock has already moved, so this is ready at once.
     pub async fn compute(&self, fuel: u64) {
         if self.is_virtual() && fuel > 0 {
-            let nanos = u128::from(fuel) * 1_000_000_000 / u128::from(self.fuel_per_second());
+            let nanos = (u128::from(fuel) * 1_000_000_000).div_ceil(u128::from(self.fuel_per_second()));
             let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
             self.clock().sleep(std::time::Duration::from_nanos(nanos)).await;
         }
@@ -162,9 +163,8 @@ impl Sim {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, TaskError> {
         match &self.inner.backend {
-            Backend::Virtual(_) => {
-                std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|payload| TaskError::panicked(&*payload))
-            }
+            Backend::Virtual(_) => std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+                .map_err(|payload| TaskError::panicked(&*payload)),
             #[cfg(feature = "real")]
             Backend::Real(runtime) => runtime.spawn_blocking(work).await,
         }

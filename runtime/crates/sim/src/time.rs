@@ -81,7 +81,9 @@ pub struct Clock(Kind);
 enum Kind {
     Virtual(Arc<virt::Core>),
     #[cfg(feature = "real")]
-    Real { start: std::time::Instant },
+    Real {
+        start: std::time::Instant,
+    },
 }
 
 impl Clock {
@@ -100,9 +102,7 @@ impl Clock {
         match &self.0 {
             Kind::Virtual(core) => core.now(),
             #[cfg(feature = "real")]
-            Kind::Real { start } => {
-                Instant(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX))
-            }
+            Kind::Real { start } => Instant(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)),
         }
     }
 
@@ -163,18 +163,21 @@ pub struct Sleep(SleepKind);
 
 enum SleepKind {
     Virtual(virt::Timer),
+    /// The timer is made at the first poll, which is in the runtime; this may not be.
     #[cfg(feature = "real")]
-    Real(Pin<Box<tokio::time::Sleep>>),
+    Real {
+        deadline: std::time::Instant,
+        timer: Option<Pin<Box<tokio::time::Sleep>>>,
+    },
     #[cfg(feature = "real")]
     Never,
 }
 
 #[cfg(feature = "real")]
 impl SleepKind {
-    #[expect(clippy::disallowed_methods, reason = "the real backend's timers are tokio's")]
     fn real(start: std::time::Instant, deadline: Instant) -> Self {
         match start.checked_add(Duration::from_nanos(deadline.as_nanos())) {
-            Some(at) if deadline != Instant::FAR_FUTURE => Self::Real(Box::pin(tokio::time::sleep_until(at.into()))),
+            Some(at) if deadline != Instant::FAR_FUTURE => Self::Real { deadline: at, timer: None },
             _ => Self::Never,
         }
     }
@@ -182,11 +185,15 @@ impl SleepKind {
 
 impl Future for Sleep {
     type Output = ();
+    #[cfg_attr(feature = "real", expect(clippy::disallowed_methods, reason = "the real backend's timers are tokio's"))]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.get_mut().0 {
             SleepKind::Virtual(timer) => timer.poll(cx),
             #[cfg(feature = "real")]
-            SleepKind::Real(sleep) => sleep.as_mut().poll(cx),
+            SleepKind::Real { deadline, timer } => {
+                let deadline = (*deadline).into();
+                timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline))).as_mut().poll(cx)
+            }
             #[cfg(feature = "real")]
             SleepKind::Never => Poll::Pending,
         }

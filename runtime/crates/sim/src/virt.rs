@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use crate::entropy::{Entropy, Stream};
 use crate::{BlockOnError, Instant};
@@ -27,9 +27,7 @@ pub(crate) struct Core {
     tasks: Mutex<BTreeMap<TaskId, Slot>>,
     next_task: AtomicU64,
     ready: Mutex<Vec<Arc<Woken>>>,
-    /// Signalled at each wake, for a run that waits for something outside of virtual time.
-    woken: Condvar,
-    /// How many holders may still wake a task from outside (host signals do not count: they may never come).
+    /// Decides which of the tasks that can run is next.
     order: Mutex<Stream>,
 }
 
@@ -56,7 +54,6 @@ impl Wake for Woken {
             && !self.queued.swap(true, Ordering::AcqRel)
         {
             core.ready.lock().push(self.clone());
-            core.woken.notify_one();
         }
     }
 }
@@ -70,7 +67,6 @@ impl Core {
             tasks: Mutex::default(),
             next_task: AtomicU64::new(MAIN + 1),
             ready: Mutex::default(),
-            woken: Condvar::new(),
             order: Mutex::new(entropy.stream("sim/order")),
         })
     }
@@ -159,8 +155,13 @@ impl Core {
     }
 
     fn drop_tasks(&self) {
-        let left = std::mem::take(&mut *self.tasks.lock());
-        drop(left);
+        loop {
+            let left = std::mem::take(&mut *self.tasks.lock());
+            if left.is_empty() {
+                break;
+            }
+            drop(left); // may spawn: a destructor's last task is dropped in the next round
+        }
         self.ready.lock().clear();
     }
 }
@@ -185,9 +186,8 @@ impl Timer {
         if self.deadline == Instant::FAR_FUTURE {
             return Poll::Pending; // waits for ever: no timer, so that a deadlock is seen as one
         }
-        let key = *self
-            .key
-            .get_or_insert_with(|| (self.deadline, self.core.next_timer.fetch_add(1, Ordering::Relaxed)));
+        let key =
+            *self.key.get_or_insert_with(|| (self.deadline, self.core.next_timer.fetch_add(1, Ordering::Relaxed)));
         self.core.timers.lock().insert(key, cx.waker().clone());
         Poll::Pending
     }
