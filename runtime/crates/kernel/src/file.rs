@@ -227,3 +227,142 @@ impl FdTable {
         if self.open + self.held >= MAX_DESCRIPTORS { Err(Errno::MFile) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A stream that does nothing; its address tells which it is.
+    struct Null;
+
+    impl Stream for Null {
+        fn read(&self, _buf: &mut [u8]) -> Result<usize> {
+            Ok(0)
+        }
+        fn write(&self, buf: &[u8]) -> Result<usize> {
+            Ok(buf.len())
+        }
+        fn poll_ready(&self, interest: Ready, _cx: &mut Context<'_>) -> Ready {
+            interest
+        }
+    }
+
+    /// A descriptor that is recognised by its preopen name.
+    fn descriptor(name: usize) -> Descriptor {
+        let description = Description::Stream(Arc::new(Null));
+        Descriptor { preopen: Some(name.to_string()), ..Descriptor::new(description) }
+    }
+
+    fn name(descriptor: &Descriptor) -> usize {
+        descriptor.preopen.as_deref().and_then(|name| name.parse().ok()).expect("named by the test")
+    }
+
+    #[test]
+    fn the_lowest_free_number_is_used_until_there_is_none() {
+        let mut table = FdTable::new();
+        for number in 0..MAX_DESCRIPTORS {
+            assert_eq!(table.insert(descriptor(number)), u32::try_from(number).map_err(|_| Errno::MFile));
+        }
+        assert_eq!(table.insert(descriptor(0)), Err(Errno::MFile));
+        assert_eq!(table.hold(), Err(Errno::MFile));
+        for fd in [900, 7, 1023] {
+            table.remove(fd).expect("open");
+        }
+        assert_eq!([(); 3].map(|()| table.insert(descriptor(0))), [Ok(7), Ok(900), Ok(1023)]);
+    }
+
+    #[test]
+    fn what_is_held_elsewhere_counts_too() {
+        let mut table = FdTable::new();
+        for _ in 0..MAX_DESCRIPTORS {
+            table.hold().expect("room");
+        }
+        assert_eq!(table.insert(descriptor(0)), Err(Errno::MFile));
+        table.release();
+        assert_eq!(table.insert(descriptor(0)), Ok(0));
+        FdTable::new().release(); // one too many is no underflow
+    }
+
+    #[test]
+    fn flags_are_of_the_descriptor() {
+        let mut table = FdTable::new();
+        let fd = table.insert(Descriptor::new(Description::Stream(Arc::new(Null)))).expect("room");
+        assert!(!table.get(fd).expect("open").nonblocking);
+        table.get_mut(fd).expect("open").nonblocking = true;
+        assert!(table.get(fd).expect("open").nonblocking);
+        assert_eq!(table.get(fd).expect("open").description.file_type(), FileType::CharDevice);
+        assert_eq!(table.get_mut(u32::MAX).err(), Some(Errno::BadF));
+    }
+
+    #[derive(Debug, Clone)]
+    enum Op {
+        Insert,
+        Remove(u32),
+        Renumber(u32, u32),
+        Get(u32),
+        Hold,
+        Release,
+        TakeAll,
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let fd = || prop_oneof![9 => 0u32..12, 1 => Just(u32::MAX)];
+        prop_oneof![
+            5 => Just(Op::Insert),
+            3 => fd().prop_map(Op::Remove),
+            3 => (fd(), fd()).prop_map(|(from, to)| Op::Renumber(from, to)),
+            2 => fd().prop_map(Op::Get),
+            1 => Just(Op::Hold),
+            1 => Just(Op::Release),
+            1 => Just(Op::TakeAll),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn the_table_is_a_map_with_the_lowest_free_number(ops in prop::collection::vec(op(), 1..200)) {
+            let (mut table, mut model, mut next) = (FdTable::new(), BTreeMap::<u32, usize>::new(), 0);
+            for op in ops {
+                match op {
+                    Op::Insert => {
+                        next += 1;
+                        let free = (0..).find(|fd| !model.contains_key(fd)).expect("few are open");
+                        prop_assert_eq!(table.insert(descriptor(next)), Ok(free));
+                        model.insert(free, next);
+                    }
+                    Op::Remove(fd) => {
+                        let removed = table.remove(fd).map(|descriptor| name(&descriptor));
+                        prop_assert_eq!(removed, model.remove(&fd).ok_or(Errno::BadF));
+                    }
+                    Op::Renumber(from, to) => {
+                        let expected = match (model.get(&from).copied(), model.contains_key(&to)) {
+                            (Some(_), true) if from == to => Ok(None),
+                            (Some(moved), true) => {
+                                model.remove(&from);
+                                Ok(model.insert(to, moved))
+                            }
+                            _ => Err(Errno::BadF),
+                        };
+                        let replaced = table.renumber(from, to).map(|replaced| replaced.as_ref().map(name));
+                        prop_assert_eq!(replaced, expected);
+                    }
+                    Op::Get(fd) => {
+                        prop_assert_eq!(table.get(fd).map(name), model.get(&fd).copied().ok_or(Errno::BadF));
+                    }
+                    Op::Hold => prop_assert_eq!(table.hold(), Ok(())),
+                    Op::Release => table.release(),
+                    Op::TakeAll => {
+                        let taken: Vec<_> = table.take_all().iter().flatten().map(name).collect();
+                        prop_assert_eq!(taken, std::mem::take(&mut model).into_values().collect::<Vec<_>>());
+                    }
+                }
+                let open: Vec<_> = table.iter().map(|(fd, descriptor)| (fd, name(descriptor))).collect();
+                prop_assert_eq!(open, model.clone().into_iter().collect::<Vec<_>>());
+            }
+        }
+    }
+}

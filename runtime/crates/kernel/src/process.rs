@@ -56,13 +56,7 @@ impl Process {
     /// # Errors
     /// [`Errno::TooBig`] if arguments and environment exceed [`MAX_ARGS_BYTES`]; [`Errno::Inval`] if one holds a NUL byte.
     pub fn new(spec: ProcessSpec, sim: &Sim) -> Result<Arc<Self>> {
-        let strings = || spec.args.iter().chain(spec.env.iter().flat_map(|(name, value)| [name, value]));
-        if strings().map(|text| text.len() + 2).sum::<usize>() > MAX_ARGS_BYTES {
-            return Err(Errno::TooBig);
-        }
-        if strings().any(|text| text.contains('\0')) {
-            return Err(Errno::Inval);
-        }
+        check_strings(&spec.args, &spec.env)?;
         let random = Mutex::new(sim.entropy().stream(&format!("process/{}/{}", spec.name, spec.pid)));
         Ok(Arc::new(Self { spec, fds: Mutex::new(FdTable::new()), sim: sim.clone(), random }))
     }
@@ -97,8 +91,50 @@ impl Process {
     }
 }
 
+/// What `execve(2)` checks of arguments and environment: each costs its bytes, its terminator and (for a variable) its `=`.
+fn check_strings(args: &[String], env: &[(String, String)]) -> Result<()> {
+    let strings = || args.iter().chain(env.iter().flat_map(|(name, value)| [name, value]));
+    let bytes = strings().try_fold(0usize, |sum, text| sum.checked_add(text.len())?.checked_add(1));
+    if bytes.is_none_or(|bytes| bytes > MAX_ARGS_BYTES) {
+        return Err(Errno::TooBig);
+    }
+    if strings().any(|text| text.contains('\0')) {
+        return Err(Errno::Inval);
+    }
+    Ok(())
+}
+
 impl std::fmt::Debug for Process {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Process").field("pid", &self.spec.pid).field("name", &self.spec.name).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|&text| text.to_owned()).collect()
+    }
+
+    #[test]
+    fn arguments_and_environment_share_one_limit() {
+        let value = "x".repeat(MAX_ARGS_BYTES / 2);
+        let env = vec![(String::from("ab"), value)];
+        // the variable costs its `=` and its terminator, the argument its terminator
+        let rest = MAX_ARGS_BYTES / 2 - 4 - 1;
+        assert_eq!(check_strings(&["y".repeat(rest)], &env), Ok(()));
+        assert_eq!(check_strings(&["y".repeat(rest + 1)], &env), Err(Errno::TooBig));
+        assert_eq!(check_strings(&["y".repeat(rest), String::new()], &env), Err(Errno::TooBig)); // empty ones cost too
+    }
+
+    #[test]
+    fn a_nul_byte_cannot_be_passed_on() {
+        assert_eq!(check_strings(&strings(&["a", "b\0c"]), &[]), Err(Errno::Inval));
+        for (name, value) in [("A\0", ""), ("A", "\0")] {
+            assert_eq!(check_strings(&[], &[(name.to_owned(), value.to_owned())]), Err(Errno::Inval));
+        }
+        assert_eq!(check_strings(&strings(&["", "ünïcode"]), &[]), Ok(()));
     }
 }

@@ -1,7 +1,7 @@
 //! Tests of the whole tree: memory against a model, CPUs in virtual time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -520,6 +520,60 @@ mod cpu {
             let used = used.load(Ordering::Relaxed);
             assert!(used.abs_diff(ms(expected)) <= ms(40), "used {used}, expected {expected} ms");
         }
+    }
+
+    /// A waker for a thread: sets the flag and unparks.
+    struct Unpark(std::thread::Thread, AtomicBool);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.1.store(true, Ordering::Release);
+            self.0.unpark();
+        }
+    }
+
+    #[test]
+    fn threads_lose_no_wake_and_never_hold_too_many() {
+        const CPUS: u32 = 2;
+        const ROUNDS: u64 = 3_000;
+        let sim = Sim::new_virtual(1);
+        let node = tree(&sim, CPUS);
+        // all threads read one clock, which moves as they use it
+        let (clock, holders) = (AtomicU64::new(0), AtomicUsize::new(0));
+        let tick = || Instant::from_nanos(clock.fetch_add(1_000, Ordering::AcqRel));
+        std::thread::scope(|scope| {
+            for number in 0..5u64 {
+                let cgroup = node.child("c", weight(100 * (number + 1)));
+                let (tick, clock, holders) = (&tick, &clock, &holders);
+                scope.spawn(move || {
+                    let mut client = cgroup.cpu_client();
+                    let unpark = Arc::new(Unpark(std::thread::current(), AtomicBool::new(false)));
+                    let waker = Waker::from(unpark.clone());
+                    for round in 0..ROUNDS {
+                        let fuel = loop {
+                            match poll(&mut client, &waker, tick()) {
+                                CpuDecision::Run { fuel } => break fuel,
+                                CpuDecision::Throttled { until } => {
+                                    clock.fetch_max(until.as_nanos(), Ordering::AcqRel);
+                                }
+                                // a lost wake is a test that does not end
+                                CpuDecision::Queued => {
+                                    while !unpark.1.swap(false, Ordering::AcqRel) {
+                                        std::thread::park();
+                                    }
+                                }
+                            }
+                        };
+                        assert!(holders.fetch_add(1, Ordering::AcqRel) < CPUS as usize);
+                        holders.fetch_sub(1, Ordering::AcqRel);
+                        // used up, or less: which is taken for blocking
+                        client.release(if (round + number) % 3 == 0 { fuel / 2 } else { fuel }, tick());
+                    }
+                });
+            }
+        });
+        let mut client = node.cpu_client();
+        assert_eq!(poll(&mut client, Waker::noop(), tick()), SLICE);
     }
 
     proptest! {
