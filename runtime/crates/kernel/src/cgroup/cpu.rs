@@ -100,12 +100,12 @@ impl Cpu {
 
     /// Runs `change` under the lock and calls the wakers that it leaves, without the lock.
     fn locked<T>(&self, change: impl FnOnce(&mut Sched) -> T) -> T {
-        let (result, wakers) = {
+        let (result, afterwards) = {
             let mut sched = self.sched.lock();
             let result = change(&mut sched);
-            (result, sched.take_wakers())
+            (result, sched.afterwards())
         };
-        wakers.into_iter().for_each(Waker::wake);
+        afterwards.wake.into_iter().for_each(Waker::wake);
         result
     }
 }
@@ -147,7 +147,8 @@ pub struct CpuClient {
 }
 
 impl CpuClient {
-    /// Asks for a CPU. `now` must not go back between calls.
+    /// Asks for a CPU. `now` must not go back between calls. Who was told to wait and is woken asks again, or gives its turn up by
+    /// [`CpuClient::park`] or by being dropped: until then the CPU is kept for it.
     pub fn poll_acquire(&mut self, cx: &mut Context<'_>, now: Instant) -> CpuDecision {
         self.cgroup.cpu.locked(|sched| sched.acquire(self.id, cx.waker(), now))
     }
@@ -166,9 +167,10 @@ impl CpuClient {
         self.cgroup.cpu.locked(|sched| sched.park(self.id, now));
     }
 
-    /// Waits until a CPU is held, through throttling and queueing, and returns the fuel of the slice.
+    /// Waits until a CPU is held, through throttling and queueing, and returns the fuel of the slice. Dropped before that, it
+    /// gives up its turn.
     pub fn acquire(&mut self) -> Acquire<'_> {
-        Acquire { client: self, sleep: None }
+        Acquire { client: self, sleep: None, asked: false }
     }
 
     /// What it belongs to.
@@ -195,6 +197,8 @@ impl std::fmt::Debug for CpuClient {
 pub struct Acquire<'a> {
     client: &'a mut CpuClient,
     sleep: Option<(Instant, Sleep)>,
+    /// It was told to wait.
+    asked: bool,
 }
 
 impl Future for Acquire<'_> {
@@ -204,12 +208,17 @@ impl Future for Acquire<'_> {
         loop {
             let clock = this.client.cgroup.cpu.clock.clone();
             match this.client.poll_acquire(cx, clock.now()) {
-                CpuDecision::Run { fuel } => return Poll::Ready(fuel),
+                CpuDecision::Run { fuel } => {
+                    this.asked = false;
+                    return Poll::Ready(fuel);
+                }
                 CpuDecision::Queued => {
+                    this.asked = true;
                     this.sleep = None;
                     return Poll::Pending;
                 }
                 CpuDecision::Throttled { until } => {
+                    this.asked = true;
                     let sleep = match &mut this.sleep {
                         Some((deadline, sleep)) if *deadline == until => sleep,
                         other => &mut other.insert((until, clock.sleep_until(until))).1,
@@ -220,6 +229,15 @@ impl Future for Acquire<'_> {
                     this.sleep = None;
                 }
             }
+        }
+    }
+}
+
+impl Drop for Acquire<'_> {
+    fn drop(&mut self) {
+        if self.asked {
+            let now = self.client.cgroup.cpu.clock.now();
+            self.client.park(now);
         }
     }
 }

@@ -127,6 +127,17 @@ pub(super) struct Sched {
     /// The waiting client that looks after them.
     watcher: Option<ClientId>,
     wakers: Vec<Waker>,
+    /// Wakers that are not needed any more. Dropping one may end a task, which may own a client: not under the lock.
+    discarded: Vec<Waker>,
+}
+
+/// What is to be done once the lock is released.
+pub(super) struct Afterwards {
+    /// To be woken.
+    pub(super) wake: Vec<Waker>,
+    /// To be dropped.
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    discarded: Vec<Waker>,
 }
 
 impl Sched {
@@ -145,6 +156,7 @@ impl Sched {
             expected: Vec::new(),
             watcher: None,
             wakers: Vec::new(),
+            discarded: Vec::new(),
         };
         (sched, root)
     }
@@ -169,11 +181,12 @@ impl Sched {
         group.bandwidth.set_quota(quota, now, occupied);
         self.link_limited();
         // throttled clients look again, the limit may be gone
-        for client in 0..self.clients.capacity() {
-            let Some(state) = self.clients.get(client).map(|client| (client.state, client.group)) else { continue };
-            if state.0 == State::Idle && self.path(state.1).any(|(group, _)| group == id) {
-                self.wakers.extend(self.clients[client].waker.take());
-            }
+        let throttled = |client: &Client| client.state == State::Idle && client.waker.is_some();
+        let below = |client: &Client| self.path(client.group).any(|(group, _)| group == id);
+        let clients = self.clients.iter().filter(|(_, client)| throttled(client) && below(client));
+        let clients: Vec<usize> = clients.map(|(client, _)| client).collect();
+        for client in clients {
+            self.wakers.extend(self.clients[client].waker.take());
         }
     }
 
@@ -184,15 +197,23 @@ impl Sched {
 
     pub(super) fn remove_client(&mut self, id: ClientId, now: Instant) {
         self.release_with(id, 0, now, false);
-        self.clients.remove(id.0);
+        self.discarded.extend(self.clients.remove(id.0).waker);
         if self.watcher == Some(id) {
             self.watcher = None;
         }
         self.appoint_watcher();
     }
 
-    pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
-        std::mem::take(&mut self.wakers)
+    pub(super) fn afterwards(&mut self) -> Afterwards {
+        Afterwards { wake: std::mem::take(&mut self.wakers), discarded: std::mem::take(&mut self.discarded) }
+    }
+
+    /// Remembers whom to wake for a client.
+    fn set_waker(&mut self, id: ClientId, waker: &Waker) {
+        let kept = &mut self.clients[id.0].waker;
+        if !kept.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+            self.discarded.extend(kept.replace(waker.clone()));
+        }
     }
 
     pub(super) fn usage(&self, group: GroupId) -> u64 {
@@ -219,7 +240,7 @@ impl Sched {
         }
         if let Some(until) = self.blocked_until(id, now) {
             self.release_with(id, 0, now, false);
-            self.clients[id.0].waker = Some(waker.clone());
+            self.set_waker(id, waker);
             return CpuDecision::Throttled { until };
         }
         match state {
@@ -237,9 +258,8 @@ impl Sched {
             }
             State::Queued { .. } | State::Running { .. } => {}
         }
-        let client = &mut self.clients[id.0];
-        client.state = State::Queued { expected: false };
-        client.waker.get_or_insert_with(|| waker.clone()).clone_from(waker);
+        self.clients[id.0].state = State::Queued { expected: false };
+        self.set_waker(id, waker);
         self.revoke_overdue(now);
         self.appoint_watcher();
         if matches!(self.clients[id.0].state, State::Granted { .. }) {
@@ -298,7 +318,7 @@ impl Sched {
         }
         let client = &mut self.clients[id.0];
         client.state = State::Idle;
-        client.waker = None;
+        self.discarded.extend(client.waker.take());
         self.dispatch(now);
     }
 
@@ -321,7 +341,7 @@ impl Sched {
         }
         let client = &mut self.clients[id.0];
         client.state = State::Running { reserved: fuel, at: reservation };
-        client.waker = None;
+        self.discarded.extend(client.waker.take());
         CpuDecision::Run { fuel }
     }
 

@@ -1,5 +1,7 @@
 //! Tests of the whole tree: memory against a model, CPUs in virtual time.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -390,6 +392,45 @@ mod cpu {
         a.park(at(10));
         assert_eq!(poll(&mut b, &task_b, at(10)), SLICE);
         assert!(woken(&count) >= 1);
+    }
+
+    #[test]
+    fn a_wait_that_is_given_up_passes_its_turn_on() {
+        let sim = Sim::new_virtual(1);
+        let cgroup = tree(&sim, 1).child("c", Limits::default());
+        let (mut a, mut b, mut c) = (cgroup.cpu_client(), cgroup.cpu_client(), cgroup.cpu_client());
+        let ((_, task_a), (count_b, task_b), (count_c, task_c)) = (task(), task(), task());
+        assert_eq!(poll(&mut a, &task_a, at(0)), SLICE);
+        let mut wait = b.acquire();
+        assert!(Pin::new(&mut wait).poll(&mut Context::from_waker(&task_b)).is_pending());
+        assert_eq!(poll(&mut c, &task_c, at(0)), CpuDecision::Queued);
+        a.release(ms(1), at(1));
+        assert_eq!((woken(&count_b), woken(&count_c)), (1, 0));
+        drop(wait);
+        assert_eq!(woken(&count_c), 1);
+        assert_eq!(poll(&mut c, &task_c, at(1)), SLICE);
+        c.release(ms(1), at(2));
+        let mut wait = b.acquire();
+        assert_eq!(Pin::new(&mut wait).poll(&mut Context::from_waker(&task_b)), Poll::Ready(ms(5)));
+        drop(wait); // it was not in vain: the CPU is held
+        assert_eq!(poll(&mut a, &task_a, at(2)), CpuDecision::Queued);
+    }
+
+    #[test]
+    fn the_end_of_a_task_whose_waker_is_kept_may_end_another_client() {
+        struct Owner(#[expect(dead_code, reason = "it is there to be dropped")] Mutex<Option<CpuClient>>);
+        impl Wake for Owner {
+            fn wake(self: Arc<Self>) {}
+        }
+        let sim = Sim::new_virtual(1);
+        let cgroup = tree(&sim, 1).child("c", Limits::default());
+        let (mut a, mut b) = (cgroup.cpu_client(), cgroup.cpu_client());
+        assert_eq!(poll(&mut a, Waker::noop(), at(0)), SLICE);
+        let owner = Arc::new(Owner(Mutex::new(Some(cgroup.cpu_client()))));
+        assert_eq!(poll(&mut b, &Waker::from(owner), at(0)), CpuDecision::Queued);
+        drop(b); // drops the waker, the owner and its client: must not wait for its own lock
+        a.release(1, at(1));
+        assert_eq!(poll(&mut a, Waker::noop(), at(1)), SLICE);
     }
 
     #[test]
