@@ -1,59 +1,498 @@
-//! skeleton
-use std::sync::Arc;
-use std::task::Context;
-use crate::{Errno, Result, file::FileType, wait::Ready};
-use super::types::{Cred, DirEntry, OpenOptions, SetTime, Stat};
+//! An open file description: a place in the mounted tree, an offset and how it may be used (`open(2)`, `read(2)`, `lseek(2)`).
+//! Owns what happens on the description; the calls that take a path are in `paths.rs`.
 
-/// Where to seek
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Context;
+
+use parking_lot::Mutex;
+
+use super::hostpath::HostFile;
+use super::inode::{Body, Inode};
+use super::mount::{Location, MountNs};
+use super::node::Node;
+use super::synthetic::{Device, PROVIDED_MAX};
+use super::types::{Cred, DirEntry, FILE_SIZE_MAX, MAY_READ, OpenOptions, SetTime, Stat};
+use crate::cgroup::Charge;
+use crate::file::FileType;
+use crate::wait::Ready;
+use crate::{Errno, Result};
+
+/// The most entries that one [`OpenFile::read_dir`] returns, whatever was asked for.
+pub const READ_DIR_MAX: usize = 1024;
+
+/// Where to seek to (`lseek(2)`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SeekFrom {
-    /// SEEK_SET
+    /// From the start (SEEK_SET).
     Start(u64),
-    /// SEEK_CUR
+    /// From the current offset (SEEK_CUR).
     Current(i64),
-    /// SEEK_END
+    /// From the end (SEEK_END).
     End(i64),
 }
-/// An open file description.
-pub struct OpenFile {}
-#[expect(clippy::missing_errors_doc, reason = "skeleton")]
-#[expect(missing_docs, reason = "skeleton")]
+
+/// An open file description. Dropping the last reference closes it; a file without a name goes then.
+pub struct OpenFile {
+    pub(super) ns: Arc<MountNs>,
+    pub(super) at: Location,
+    /// It is the namespace's root: absolute links begin here.
+    pub(super) rooted: bool,
+    backing: Backing,
+    offset: Mutex<u64>,
+    readable: bool,
+    writable: bool,
+    append: AtomicBool,
+    /// Who opened it may list it; for directories.
+    may_list: bool,
+}
+
+/// What reads and writes go to, beside the node itself.
+enum Backing {
+    /// An in-memory file, or any directory.
+    Node,
+    /// A file of the host.
+    Host(HostFile),
+    /// What a provider said when it was opened, and its price.
+    Provided(Vec<u8>, #[expect(dead_code, reason = "held as long as the content is")] Charge),
+}
+
 impl OpenFile {
-    pub(crate) fn skeleton() -> Arc<Self> { Arc::new(Self {}) }
-    pub fn file_type(&self) -> FileType { FileType::Directory }
-    pub fn is_dir(&self) -> bool { true }
-    pub fn poll_ready(&self, interest: Ready, _cx: &mut Context<'_>) -> Ready { interest }
-    pub fn open_at(&self, _cred: &Cred, _path: &str, _options: OpenOptions) -> Result<Arc<OpenFile>> { Err(Errno::NoSys) }
-    pub fn stat_at(&self, _cred: &Cred, _path: &str, _follow: bool) -> Result<Stat> { Err(Errno::NoSys) }
-    pub fn mkdir_at(&self, _cred: &Cred, _path: &str, _mode: u32) -> Result<()> { Err(Errno::NoSys) }
-    pub fn rmdir_at(&self, _cred: &Cred, _path: &str) -> Result<()> { Err(Errno::NoSys) }
-    pub fn unlink_at(&self, _cred: &Cred, _path: &str) -> Result<()> { Err(Errno::NoSys) }
-    pub fn readlink_at(&self, _cred: &Cred, _path: &str) -> Result<String> { Err(Errno::NoSys) }
-    pub fn symlink_at(&self, _cred: &Cred, _target: &str, _path: &str) -> Result<()> { Err(Errno::NoSys) }
-    pub fn link_at(&self, _cred: &Cred, _old: &str, _follow: bool, _new_dir: &OpenFile, _new: &str) -> Result<()> { Err(Errno::NoSys) }
-    pub fn rename_at(&self, _cred: &Cred, _old: &str, _new_dir: &OpenFile, _new: &str) -> Result<()> { Err(Errno::NoSys) }
-    pub fn set_times_at(&self, _cred: &Cred, _path: &str, _follow: bool, _atime: SetTime, _mtime: SetTime) -> Result<()> { Err(Errno::NoSys) }
-    pub fn chmod_at(&self, _cred: &Cred, _path: &str, _follow: bool, _mode: u32) -> Result<()> { Err(Errno::NoSys) }
-    pub fn read(&self, _buf: &mut [u8]) -> Result<usize> { Err(Errno::NoSys) }
-    pub fn write(&self, _buf: &[u8]) -> Result<usize> { Err(Errno::NoSys) }
-    pub fn read_at(&self, _buf: &mut [u8], _offset: u64) -> Result<usize> { Err(Errno::NoSys) }
-    pub fn write_at(&self, _buf: &[u8], _offset: u64) -> Result<usize> { Err(Errno::NoSys) }
-    pub fn seek(&self, _to: SeekFrom) -> Result<u64> { Err(Errno::NoSys) }
-    pub fn tell(&self) -> Result<u64> { Err(Errno::NoSys) }
-    pub fn stat(&self) -> Result<Stat> { Err(Errno::NoSys) }
-    pub fn set_len(&self, _size: u64) -> Result<()> { Err(Errno::NoSys) }
-    pub fn allocate(&self, _offset: u64, _len: u64) -> Result<()> { Err(Errno::NoSys) }
-    pub fn sync(&self) -> Result<()> { Err(Errno::NoSys) }
-    pub fn advise(&self, _offset: u64, _len: u64) -> Result<()> { Err(Errno::NoSys) }
-    pub fn set_times(&self, _atime: SetTime, _mtime: SetTime) -> Result<()> { Err(Errno::NoSys) }
-    pub fn read_dir(&self, _cookie: u64, _max: usize) -> Result<Vec<DirEntry>> { Err(Errno::NoSys) }
-    pub fn readable(&self) -> bool { true }
-    pub fn writable(&self) -> bool { false }
-    pub fn append(&self) -> bool { false }
-    pub fn set_append(&self, _append: bool) {}
-    /// If this is /dev/stdin, stdout or stderr: which descriptor of the process it stands for.
-    pub fn stdio(&self) -> Option<u32> { None }
-    pub fn is_terminal(&self) -> bool { false }
-    pub fn same_object(&self, _other: &OpenFile) -> bool { false }
-    pub fn object_hash(&self) -> (u64, u64) { (0, 0) }
+    pub(super) fn root(ns: Arc<MountNs>, at: Location) -> Arc<Self> {
+        Arc::new(Self {
+            ns,
+            at,
+            rooted: true,
+            backing: Backing::Node,
+            offset: Mutex::new(0),
+            readable: true,
+            writable: false,
+            append: AtomicBool::new(false),
+            may_list: true,
+        })
+    }
+
+    /// Opens what is at `at`. Permissions have been checked.
+    pub(super) fn open(ns: &Arc<MountNs>, at: Location, cred: &Cred, options: &OpenOptions) -> Result<Arc<Self>> {
+        let directory = at.node.is_dir();
+        let backing = match &at.node {
+            _ if directory => Backing::Node,
+            Node::Host(node) => Backing::Host(node.open(options.read, options.write)?),
+            Node::Mem(inode) => match &inode.body {
+                Body::Provider(provider) => {
+                    let mut content = provider();
+                    content.truncate(PROVIDED_MAX);
+                    let charge = ns.memory().charge(content.len() as u64)?;
+                    Backing::Provided(content, charge)
+                }
+                Body::Device(device) => {
+                    device.check_open()?;
+                    Backing::Node
+                }
+                _ => Backing::Node,
+            },
+        };
+        let may_list = directory && at.node.owner().is_ok_and(|owner| cred.check(owner, MAY_READ).is_ok());
+        let root = ns.table().root();
+        let rooted = at.mount == root.mount && directory && at.node.same(&root.node);
+        Ok(Arc::new(Self {
+            ns: ns.clone(),
+            at,
+            rooted,
+            backing,
+            offset: Mutex::new(0),
+            readable: options.read,
+            writable: options.write,
+            append: AtomicBool::new(options.append),
+            may_list,
+        }))
+    }
+
+    /// What it is.
+    pub fn file_type(&self) -> FileType {
+        self.at.node.file_type()
+    }
+
+    /// True for a directory.
+    pub fn is_dir(&self) -> bool {
+        self.at.node.is_dir()
+    }
+
+    /// True if it was opened for reading.
+    pub fn readable(&self) -> bool {
+        self.readable
+    }
+
+    /// True if it was opened for writing.
+    pub fn writable(&self) -> bool {
+        self.writable
+    }
+
+    /// True if every write goes to the end.
+    pub fn append(&self) -> bool {
+        self.append.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether every write goes to the end (`fcntl(2)` F_SETFL).
+    pub fn set_append(&self, append: bool) {
+        self.append.store(append, Ordering::Relaxed);
+    }
+
+    /// If it is `/dev/stdin`, `/dev/stdout` or `/dev/stderr`: the descriptor of the process that it stands for.
+    pub fn stdio(&self) -> Option<u32> {
+        match self.device() {
+            Some(Device::Stdio(fd, _)) => Some(*fd),
+            _ => None,
+        }
+    }
+
+    /// True if `isatty(3)` would say so.
+    pub fn is_terminal(&self) -> bool {
+        self.device().and_then(Device::stream).is_some_and(|stream| stream.is_terminal())
+    }
+
+    /// Readiness as of `poll(2)`: files and directories never block, devices may.
+    pub fn poll_ready(&self, interest: Ready, cx: &mut Context<'_>) -> Ready {
+        match self.device().and_then(Device::stream) {
+            Some(stream) => stream.poll_ready(interest, cx),
+            None => (Ready::READ | Ready::WRITE).answering(interest),
+        }
+    }
+
+    /// Reads at the offset and moves it. 0 is the end of the file.
+    ///
+    /// # Errors
+    /// [`Errno::BadF`] if it is not open for reading, [`Errno::IsDir`], [`Errno::Again`] if a device would block.
+    pub fn read(&self, buf: &mut [u8]) -> Result<usize> {
+        if let Some(device) = self.device() {
+            self.check_readable()?;
+            return device.read(buf);
+        }
+        let mut offset = self.offset.lock();
+        let read = self.read_at(buf, *offset)?;
+        *offset += read as u64;
+        Ok(read)
+    }
+
+    /// Reads at `at`, without regard to the offset (`pread(2)`).
+    ///
+    /// # Errors
+    /// As [`OpenFile::read`]; [`Errno::SPipe`] for a terminal.
+    pub fn read_at(&self, buf: &mut [u8], at: u64) -> Result<usize> {
+        self.check_readable()?;
+        match &self.backing {
+            Backing::Provided(content, _) => {
+                let from = usize::try_from(at).unwrap_or(usize::MAX).min(content.len());
+                let length = buf.len().min(content.len() - from);
+                buf[..length].copy_from_slice(&content[from..from + length]);
+                Ok(length)
+            }
+            Backing::Host(file) => file.read_at(buf, at),
+            Backing::Node => {
+                let inode = self.inode()?;
+                match &inode.body {
+                    Body::File(pages) => {
+                        let read = pages.read().read_at(buf, at);
+                        inode.touch_read(|| self.ns.clock().wall());
+                        Ok(read)
+                    }
+                    Body::Device(device) if device.stream().is_some() => Err(Errno::SPipe),
+                    Body::Device(device) => device.read(buf),
+                    _ => Err(Errno::IsDir),
+                }
+            }
+        }
+    }
+
+    /// Writes at the offset, or at the end in append mode, and moves the offset. What there is no room for is left out; the
+    /// number of bytes says so.
+    ///
+    /// # Errors
+    /// [`Errno::BadF`] if it is not open for writing, [`Errno::NoSpc`], [`Errno::NoMem`], [`Errno::FBig`], [`Errno::Again`] if a device would
+    /// block.
+    pub fn write(&self, buf: &[u8]) -> Result<usize> {
+        if let Some(device) = self.device() {
+            self.check_writable()?;
+            return device.write(buf);
+        }
+        let mut offset = self.offset.lock();
+        if self.append() {
+            let (written, end) = self.append_now(buf)?;
+            *offset = end;
+            return Ok(written);
+        }
+        let written = self.write_at(buf, *offset)?;
+        *offset += written as u64;
+        Ok(written)
+    }
+
+    /// Writes at `at`, without regard to the offset and to append mode (POSIX `pwrite(2)`).
+    ///
+    /// # Errors
+    /// As [`OpenFile::write`]; [`Errno::SPipe`] for a terminal.
+    pub fn write_at(&self, buf: &[u8], at: u64) -> Result<usize> {
+        self.check_writable()?;
+        match &self.backing {
+            Backing::Provided(..) => Err(Errno::Acces),
+            Backing::Host(file) => file.write_at(buf, at),
+            Backing::Node => {
+                let inode = self.inode()?;
+                match &inode.body {
+                    Body::File(pages) => {
+                        let written = pages.write().write_at(buf, at, Some(self.ns.memory()))?;
+                        inode.touch_write(self.ns.clock().wall());
+                        Ok(written)
+                    }
+                    Body::Device(device) if device.stream().is_some() => Err(Errno::SPipe),
+                    Body::Device(device) => device.write(buf),
+                    _ => Err(Errno::IsDir),
+                }
+            }
+        }
+    }
+
+    /// Writes at the end, in one step with finding it.
+    fn append_now(&self, buf: &[u8]) -> Result<(usize, u64)> {
+        self.check_writable()?;
+        match &self.backing {
+            Backing::Host(file) => file.append(buf),
+            Backing::Provided(..) => Err(Errno::Acces),
+            Backing::Node => {
+                let inode = self.inode()?;
+                let Body::File(pages) = &inode.body else { return Err(Errno::IsDir) };
+                let mut pages = pages.write();
+                let end = pages.size();
+                let written = pages.write_at(buf, end, Some(self.ns.memory()))?;
+                drop(pages);
+                inode.touch_write(self.ns.clock().wall());
+                Ok((written, end + written as u64))
+            }
+        }
+    }
+
+    /// Moves the offset and returns it. Beyond the end is allowed.
+    ///
+    /// # Errors
+    /// [`Errno::Inval`] before the start or beyond the largest offset, [`Errno::SPipe`] for a terminal.
+    pub fn seek(&self, to: SeekFrom) -> Result<u64> {
+        if let Some(device) = self.device() {
+            return if device.stream().is_some() { Err(Errno::SPipe) } else { Ok(0) };
+        }
+        let mut offset = self.offset.lock();
+        let (base, by) = match to {
+            SeekFrom::Start(at) => (at, 0),
+            SeekFrom::Current(by) => (*offset, by),
+            SeekFrom::End(by) => (self.size()?, by),
+        };
+        let target = base.checked_add_signed(by).filter(|target| *target <= FILE_SIZE_MAX).ok_or(Errno::Inval)?;
+        *offset = target;
+        Ok(target)
+    }
+
+    /// The offset.
+    ///
+    /// # Errors
+    /// [`Errno::SPipe`] for a terminal.
+    pub fn tell(&self) -> Result<u64> {
+        self.seek(SeekFrom::Current(0))
+    }
+
+    fn size(&self) -> Result<u64> {
+        match &self.backing {
+            Backing::Provided(content, _) => Ok(content.len() as u64),
+            Backing::Host(file) => file.size(),
+            Backing::Node => match &self.at.node {
+                Node::Mem(inode) => match &inode.body {
+                    Body::File(pages) => Ok(pages.read().size()),
+                    _ => Ok(0),
+                },
+                Node::Host(_) => Ok(0),
+            },
+        }
+    }
+
+    /// What `fstat(2)` tells.
+    ///
+    /// # Errors
+    /// What the host says, for hostPath.
+    pub fn stat(&self) -> Result<Stat> {
+        let dev = self.ns.table().dev(self.at.mount);
+        match &self.backing {
+            Backing::Host(file) => file.stat(dev),
+            _ => self.at.node.stat(dev),
+        }
+    }
+
+    /// Cuts or extends the file (`ftruncate(2)`).
+    ///
+    /// # Errors
+    /// [`Errno::Inval`] if it is not open for writing or no regular file, [`Errno::FBig`].
+    pub fn set_len(&self, size: u64) -> Result<()> {
+        if !self.writable {
+            return Err(Errno::Inval);
+        }
+        match &self.backing {
+            Backing::Host(file) => file.set_len(size),
+            Backing::Provided(..) => Err(Errno::Inval),
+            Backing::Node => {
+                let inode = self.inode()?;
+                let Body::File(pages) = &inode.body else { return Err(Errno::Inval) };
+                pages.write().set_len(size)?;
+                inode.touch_write(self.ns.clock().wall());
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes room for `length` bytes at `offset`, and extends the file to there (`posix_fallocate(3)`).
+    ///
+    /// # Errors
+    /// [`Errno::BadF`] if it is not open for writing, [`Errno::NoSpc`], [`Errno::NoMem`], [`Errno::FBig`], [`Errno::Inval`] for nothing,
+    /// [`Errno::NoDev`] if it is no regular file.
+    pub fn allocate(&self, offset: u64, length: u64) -> Result<()> {
+        self.check_writable()?;
+        match &self.backing {
+            Backing::Host(file) => file.allocate(offset, length),
+            Backing::Provided(..) => Err(Errno::NoDev),
+            Backing::Node => {
+                let inode = self.inode()?;
+                let Body::File(pages) = &inode.body else { return Err(Errno::NoDev) };
+                pages.write().allocate(offset, length, Some(self.ns.memory()))?;
+                inode.touch_change(self.ns.clock().wall());
+                Ok(())
+            }
+        }
+    }
+
+    /// Brings the content to the disk, where there is one (`fsync(2)`).
+    ///
+    /// # Errors
+    /// What the host says, for hostPath.
+    pub fn sync(&self) -> Result<()> {
+        match &self.backing {
+            Backing::Host(file) => file.sync(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Hears how the file will be used (`posix_fadvise(2)`) and makes nothing of it.
+    ///
+    /// # Errors
+    /// [`Errno::IsDir`] for a directory, [`Errno::SPipe`] for a terminal.
+    pub fn advise(&self, _offset: u64, _length: u64) -> Result<()> {
+        match self.device() {
+            _ if self.is_dir() => Err(Errno::IsDir),
+            Some(device) if device.stream().is_some() => Err(Errno::SPipe),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sets the timestamps (`futimens(3)`). Who holds the description may.
+    ///
+    /// # Errors
+    /// [`Errno::RoFs`] on a read-only mount; what the host says, for hostPath.
+    pub fn set_times(&self, atime: SetTime, mtime: SetTime) -> Result<()> {
+        if self.ns.table().read_only(self.at.mount) {
+            return Err(Errno::RoFs);
+        }
+        let root = Cred::root();
+        let ctx = self.ns.ctx(&root);
+        match &self.backing {
+            Backing::Host(file) => file.set_times(atime, mtime, ctx.now),
+            _ => self.at.node.set_times(&ctx, atime, mtime),
+        }
+    }
+
+    /// Lists a directory from `cookie` on: 0 for the start, else the `next_cookie` of the entry after which to go on. At most
+    /// `max` entries, and at most [`READ_DIR_MAX`]; none at the end. `.` and `..` come first. Cookies stay good while the
+    /// directory changes: what survives is met once.
+    ///
+    /// # Errors
+    /// [`Errno::NotDir`], [`Errno::Acces`] if whoever opened it may not read it.
+    pub fn read_dir(&self, cookie: u64, max: usize) -> Result<Vec<DirEntry>> {
+        if !self.is_dir() {
+            return Err(Errno::NotDir);
+        }
+        if !self.may_list {
+            return Err(Errno::Acces);
+        }
+        let max = max.min(READ_DIR_MAX);
+        let inode = match &self.at.node {
+            Node::Mem(inode) => inode,
+            Node::Host(node) => return node.read_dir(cookie, max),
+        };
+        inode.touch_read(|| self.ns.clock().wall());
+        let dir = inode.dir()?;
+        // a directory that was removed has not even these
+        let parent = dir.parent.upgrade().map_or(inode.ino, |parent| parent.ino);
+        let special = [(".", inode.ino, 1), ("..", parent, super::dir::FIRST_COOKIE)];
+        let skip = usize::try_from(cookie).unwrap_or(usize::MAX).min(2) + if dir.dead { 2 } else { 0 };
+        let special = special.into_iter().skip(skip).map(|(name, ino, next_cookie)| DirEntry {
+            name: name.to_owned(),
+            ino,
+            file_type: FileType::Directory,
+            next_cookie,
+        });
+        let real = dir.from_cookie(cookie).map(|(cookie, entry)| DirEntry {
+            name: entry.name.to_string(),
+            ino: entry.inode.ino,
+            file_type: entry.inode.file_type(),
+            next_cookie: cookie + 1,
+        });
+        Ok(special.chain(real).take(max).collect())
+    }
+
+    /// True if both are open on the same object.
+    pub fn same_object(&self, other: &OpenFile) -> bool {
+        match (&self.at.node, &other.at.node) {
+            (Node::Mem(a), Node::Mem(b)) => Arc::ptr_eq(a, b),
+            (Node::Host(_), Node::Host(_)) => match (self.stat(), other.stat()) {
+                (Ok(a), Ok(b)) => (a.dev, a.ino) == (b.dev, b.ino),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// A number that is the same for descriptions of the same object, and differs between objects; the same in every run.
+    pub fn object_hash(&self) -> (u64, u64) {
+        let (dev, ino) = self.stat().map(|stat| (stat.dev, stat.ino)).unwrap_or_default();
+        let mix = |basis: u64| {
+            let bytes = dev.to_le_bytes().into_iter().chain(ino.to_le_bytes());
+            bytes.fold(basis, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+        };
+        (mix(0xcbf2_9ce4_8422_2325), mix(0x6c62_272e_07bb_0142))
+    }
+
+    fn device(&self) -> Option<&Device> {
+        match &self.at.node {
+            Node::Mem(inode) => match &inode.body {
+                Body::Device(device) => Some(device),
+                _ => None,
+            },
+            Node::Host(_) => None,
+        }
+    }
+
+    /// The in-memory inode; a directory of the host has none and can be neither read nor written.
+    fn inode(&self) -> Result<&Arc<Inode>> {
+        match &self.at.node {
+            Node::Mem(inode) => Ok(inode),
+            Node::Host(_) => Err(Errno::IsDir),
+        }
+    }
+
+    fn check_readable(&self) -> Result<()> {
+        if self.readable { Ok(()) } else { Err(Errno::BadF) }
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        if self.writable { Ok(()) } else { Err(Errno::BadF) }
+    }
+}
+
+impl std::fmt::Debug for OpenFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenFile").field("type", &self.file_type()).field("writable", &self.writable).finish()
+    }
 }

@@ -85,9 +85,10 @@ impl Quota {
     fn take(&self, bytes: u64, inodes: u64) -> Result<()> {
         let mut level = Some(self);
         while let Some(quota) = level {
-            let taken = quota.bytes.take(bytes).and_then(|()| {
-                quota.inodes.take(inodes).inspect_err(|_| quota.bytes.give(bytes))
-            });
+            let taken = quota
+                .bytes
+                .take(bytes)
+                .and_then(|()| quota.inodes.take(inodes).inspect_err(|_| quota.bytes.give(bytes)));
             if let Err(errno) = taken {
                 self.give_below(quota, bytes, inodes);
                 return Err(errno);

@@ -1,69 +1,227 @@
-//! skeleton
-use std::sync::Arc;
-use wasmpod_sim::UnixNanos;
-use crate::Result;
-use super::{Quota, Usage, Synthetic};
+//! Volumes: what outlives a container and is mounted into one or several. emptyDir is [`Volume::tmpfs`]; configMap, secret,
+//! projected and downwardAPI are [`Volume::files`]; hostPath is [`Volume::host`]; `/etc/hosts` and the like are
+//! [`Volume::file`]. Owns their making, limits and updates; the trees are of `inode.rs` or `hostpath.rs`.
 
-/// emptyDir options
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use wasmpod_sim::UnixNanos;
+
+use super::Quota;
+use super::files::{FileEntry, FilesState};
+use super::hostpath::HostNode;
+use super::inode::{Body, Ctx, Inode, MemFs, Meta};
+use super::mount::MountTable;
+use super::node::Node;
+use super::quota::DEFAULT_INODES_MAX;
+use super::synthetic::Synthetic;
+use super::types::Usage;
+use super::walk::Walk;
+use crate::{Errno, Result};
+
+/// What an emptyDir is like.
 #[derive(Debug, Clone)]
 pub struct TmpfsOptions {
-    /// Limit on bytes.
+    /// sizeLimit in bytes, counted in pages. Reaching it is ENOSPC.
     pub size_limit: Option<u64>,
-    /// Limit on names; `None` is [`super::DEFAULT_INODES_MAX`].
+    /// The most names in it; `None` is [`DEFAULT_INODES_MAX`].
     pub inodes_limit: Option<u64>,
-    /// medium: Memory: pages are charged to the cgroup of the container that writes them.
+    /// `medium: Memory`: pages and names are charged to the cgroup of the container that makes them.
     pub memory_backed: bool,
-    /// Mode of the root directory.
+    /// The mode of its root directory.
     pub mode: u32,
-    /// Owner of the root directory.
+    /// The owner of its root directory.
     pub uid: u32,
-    /// Group of the root directory (fsGroup).
+    /// The group of its root directory: the pod's fsGroup.
     pub gid: u32,
-    /// What it counts against besides its own limit (ephemeral storage).
+    /// What it counts against beside its own limit: the pod's ephemeral storage, the node's disk.
     pub quota: Option<Arc<Quota>>,
 }
-impl Default for TmpfsOptions { fn default() -> Self { Self { size_limit: None, inodes_limit: None, memory_backed: false, mode: 0o777, uid: 0, gid: 0, quota: None } } }
-/// One file of a configMap, secret, projected or downwardAPI volume.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileEntry {
-    /// Relative path.
-    pub path: String,
-    /// Content.
-    pub data: bytes::Bytes,
-    /// Mode.
-    pub mode: u32,
+
+impl Default for TmpfsOptions {
+    /// As the kubelet makes an emptyDir: mode 0777, no limit of its own.
+    fn default() -> Self {
+        Self { size_limit: None, inodes_limit: None, memory_backed: false, mode: 0o777, uid: 0, gid: 0, quota: None }
+    }
 }
-/// Options of a single-file volume.
+
+/// What a single-file volume is like.
 #[derive(Debug, Clone)]
 pub struct FileOptions {
-    /// Mode.
+    /// The file's mode.
     pub mode: u32,
-    /// Largest size in bytes that a guest may make it.
+    /// How large a container may make it, in bytes, rounded up to a page (F14).
     pub size_limit: u64,
-    /// What it counts against.
+    /// What is written counts against this too.
     pub quota: Option<Arc<Quota>>,
 }
-impl Default for FileOptions { fn default() -> Self { Self { mode: 0o644, size_limit: 1 << 20, quota: None } } }
-/// A volume.
+
+impl Default for FileOptions {
+    /// Mode 0644 and 64 KiB: far more than `/etc/hosts` and a termination message need.
+    fn default() -> Self {
+        Self { mode: 0o644, size_limit: 64 * 1024, quota: None }
+    }
+}
+
+/// A volume. Cheap to clone; the content goes when the last clone, mount and open file are gone.
 #[derive(Clone)]
-pub struct Volume(Arc<()>);
+pub struct Volume(Arc<Inner>);
+
+struct Inner {
+    node: Node,
+    kind: &'static str,
+    read_only: bool,
+    quota: Option<Arc<Quota>>,
+    files: Option<Mutex<FilesState>>,
+}
+
 impl Volume {
-    /// emptyDir
-    pub fn tmpfs(_options: TmpfsOptions) -> Self { Self(Arc::new(())) }
-    /// configMap...
-    pub fn files(_entries: Vec<FileEntry>, _now: UnixNanos) -> Result<Self> { Ok(Self(Arc::new(()))) }
-    /// Swaps the content of a [`Volume::files`].
-    pub fn update(&self, _entries: Vec<FileEntry>, _now: UnixNanos) -> Result<()> { Ok(()) }
-    /// hostPath
-    pub fn host(_dir: cap_std::fs::Dir, _read_only: bool) -> Self { Self(Arc::new(())) }
-    /// single file, default options
-    pub fn file(_data: impl Into<bytes::Bytes>) -> Self { Self(Arc::new(())) }
-    /// single file
-    pub fn file_with(_data: impl Into<bytes::Bytes>, _options: FileOptions) -> Self { Self(Arc::new(())) }
-    /// synthetic
-    pub fn synthetic(_tree: Synthetic) -> Self { Self(Arc::new(())) }
-    /// Usage.
-    pub fn usage(&self) -> Usage { Usage::default() }
-    /// Reads a file of the volume; path "" for a single-file volume. At most `max` bytes from the start.
-    pub fn read_file(&self, _path: &str, _max: usize) -> Result<Vec<u8>> { Ok(vec![]) }
+    /// An empty directory in memory.
+    pub fn tmpfs(options: TmpfsOptions) -> Self {
+        let TmpfsOptions { size_limit, inodes_limit, memory_backed, mode, uid, gid, quota } = options;
+        let inodes_limit = Some(inodes_limit.unwrap_or(DEFAULT_INODES_MAX));
+        let quota = match quota {
+            Some(above) => above.child("emptyDir", size_limit, inodes_limit),
+            None => Quota::root("emptyDir", size_limit, inodes_limit),
+        };
+        let fs = MemFs::new("tmpfs", quota.clone(), memory_backed, false);
+        let root = Inode::new_root(&fs, Meta::new(mode, uid, gid, 0), Vec::new());
+        Self::new(Node::Mem(root), "tmpfs", false, Some(quota), None)
+    }
+
+    /// A read-only tree of small files with the kubelet's layout (pkg/volume/util/atomic_writer.go): each name is a link into
+    /// `..data`, which is a link to a directory named after the time; [`Volume::update`] swaps that.
+    ///
+    /// # Errors
+    /// [`Errno::Inval`] for a path that is absolute, empty, begins with `..` or holds a `..`; [`Errno::NameTooLong`]; [`Errno::Exist`] or
+    /// [`Errno::NotDir`] for paths that exclude each other.
+    pub fn files(entries: Vec<FileEntry>, now: UnixNanos) -> Result<Self> {
+        let fs = MemFs::new("tmpfs", Quota::unlimited(), false, false);
+        let root = Inode::new_root(&fs, Meta::new(0o777, 0, 0, now), Vec::new());
+        let state = FilesState::new(&root, entries, now)?;
+        Ok(Self::new(Node::Mem(root), "tmpfs", true, None, Some(Mutex::new(state))))
+    }
+
+    /// Replaces the content of a [`Volume::files`] at once: a reader sees all of the old or all of the new.
+    ///
+    /// # Errors
+    /// [`Errno::OpNotSupp`] for another kind of volume; else as [`Volume::files`], and nothing has changed then.
+    pub fn update(&self, entries: Vec<FileEntry>, now: UnixNanos) -> Result<()> {
+        match (&self.0.files, &self.0.node) {
+            (Some(state), Node::Mem(root)) => state.lock().update(root, entries, now),
+            _ => Err(Errno::OpNotSupp),
+        }
+    }
+
+    /// A directory of the host. Which one may be mounted is for the node to decide, before it opens it.
+    pub fn host(dir: cap_std::fs::Dir, read_only: bool) -> Self {
+        Self::new(Node::Host(HostNode::root(dir)), "hostpath", read_only, None, None)
+    }
+
+    /// One file, with the default [`FileOptions`].
+    pub fn file(data: impl Into<Bytes>) -> Self {
+        Self::file_with(data, FileOptions::default())
+    }
+
+    /// One file that can be written, but not replaced.
+    pub fn file_with(data: impl Into<Bytes>, options: FileOptions) -> Self {
+        let FileOptions { mode, size_limit, quota } = options;
+        let quota = match quota {
+            Some(above) => above.child("file", Some(round_up(size_limit)), None),
+            None => Quota::root("file", Some(round_up(size_limit)), None),
+        };
+        let fs = MemFs::new("tmpfs", quota.clone(), false, true);
+        let body = Body::file(&fs, data.into());
+        let file = Inode::new(&fs, Meta::new(mode, 0, 0, 0), body);
+        Self::new(Node::Mem(file), "tmpfs", false, Some(quota), None)
+    }
+
+    pub(crate) fn synthetic(tree: Synthetic) -> Self {
+        let kind = tree.root.fs.kind;
+        // a guest finds cgroup files read-only on a cluster as well; the others refuse changes by themselves
+        Self::new(Node::Mem(tree.root), kind, kind == "cgroup2", None, None)
+    }
+
+    fn new(
+        node: Node,
+        kind: &'static str,
+        read_only: bool,
+        quota: Option<Arc<Quota>>,
+        files: Option<Mutex<FilesState>>,
+    ) -> Self {
+        Self(Arc::new(Inner { node, kind, read_only, quota, files }))
+    }
+
+    /// How full it is. Nothing is counted for the kinds that guests cannot write, and for hostPath.
+    pub fn usage(&self) -> Usage {
+        self.0.quota.as_ref().map(|quota| quota.usage()).unwrap_or_default()
+    }
+
+    /// Reads at most the first `max` bytes of a file of the volume, for the node itself; `path` is empty for a single-file
+    /// volume. Links are followed within the volume.
+    ///
+    /// # Errors
+    /// Those of a path walk; [`Errno::IsDir`] and [`Errno::Inval`] for what is no regular file.
+    pub fn read_file(&self, path: &str, max: usize) -> Result<Vec<u8>> {
+        let node = if path.is_empty() {
+            self.0.node.clone()
+        } else {
+            let table = MountTable::of_volume(self);
+            let (start, ctx) = (table.root(), Ctx::node(0));
+            let walk = Walk { table: &table, start: &start, cred: ctx.cred, rooted: false };
+            walk.resolve(path, true)?.existing()?.node.clone()
+        };
+        match &node {
+            Node::Mem(inode) => match &inode.body {
+                Body::File(pages) => Ok(pages.read().to_vec(max)),
+                Body::Dir(_) => Err(Errno::IsDir),
+                _ => Err(Errno::Inval),
+            },
+            Node::Host(node) => {
+                let file = node.open(true, false)?;
+                let mut content = vec![0; usize::try_from(file.size()?).unwrap_or(usize::MAX).min(max)];
+                let mut done = 0;
+                while done < content.len() {
+                    match file.read_at(&mut content[done..], done as u64)? {
+                        0 => break,
+                        read => done += read,
+                    }
+                }
+                content.truncate(done);
+                Ok(content)
+            }
+        }
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        &self.0.node
+    }
+
+    pub(crate) fn kind(&self) -> &'static str {
+        self.0.kind
+    }
+
+    pub(crate) fn read_only(&self) -> bool {
+        self.0.read_only
+    }
+
+    pub(crate) fn quota(&self) -> Option<&Arc<Quota>> {
+        self.0.quota.as_ref()
+    }
+
+    /// What two mounts of one volume have in common.
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
+    }
+}
+
+impl std::fmt::Debug for Volume {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Volume").field("kind", &self.0.kind).field("usage", &self.usage()).finish()
+    }
+}
+
+fn round_up(bytes: u64) -> u64 {
+    bytes.checked_next_multiple_of(super::pages::PAGE as u64).unwrap_or(u64::MAX)
 }
