@@ -1,19 +1,40 @@
-//! The fabric joins the pods' network stacks: being built. The signatures are final.
+//! The fabric joins the pods' network stacks: it gives them addresses and names and says which stack has an address. Owns routes,
+//! addresses ([`ipam`]) and names ([`dns`]); not sockets or ports, which are in [`crate::netns`]. Nothing here reaches the
+//! host's network.
+//!
+//! The node is a stack of its own with the gateway's address. It has no listening sockets, so a pod that connects to it is refused;
+//! published ports come from it ([`NetNs::host_connect`]).
+//!
+//! A link between two pods (latency, loss, partition) belongs to [`Fabric::owner`]'s answer, the only place where one stack finds
+//! another.
 
+mod dns;
+mod ipam;
+
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use wasmpod_sim::{Clock, Entropy};
 
-use crate::netns::NetNs;
+pub(crate) use self::dns::normalize;
+pub use self::dns::{MAX_LABEL_BYTES, MAX_NAME_BYTES, ResolveError};
+use self::dns::{Zone, candidates};
+use self::ipam::Ipam;
+use crate::netns::{DnsConfig, NetNs, NetNsParts};
 use crate::{Errno, Result};
 
-/// Where the pods' addresses come from.
+/// The ndots of a pod's resolv.conf (the kubelet's default).
+pub const DEFAULT_NDOTS: u8 = 5;
+
+/// Where the pods' addresses and names come from.
 #[derive(Debug, Clone)]
 pub struct FabricConfig {
-    /// The network of the IPv4 addresses and its prefix length.
+    /// The network of the IPv4 addresses and its prefix length, at most 30.
     pub pod_cidr_v4: (Ipv4Addr, u8),
-    /// The network of the IPv6 addresses and its prefix length.
+    /// The network of the IPv6 addresses and its prefix length; at least as many addresses as the IPv4 network.
     pub pod_cidr_v6: (Ipv6Addr, u8),
     /// The cluster's domain.
     pub cluster_domain: String,
@@ -36,47 +57,261 @@ pub struct PodIdentity {
     pub name: String,
     /// metadata.namespace.
     pub namespace: String,
-    /// spec.hostname, else the pod's name.
+    /// spec.hostname; the pod's name if there is none.
     pub hostname: Option<String>,
     /// spec.subdomain.
     pub subdomain: Option<String>,
 }
 
-/// Why a name has no address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ResolveError {
-    /// There is no such name (NXDOMAIN).
-    #[error("name or service not known")]
-    NotFound,
-    /// It may work later.
-    #[error("temporary failure in name resolution")]
-    Temporary,
-    /// Not a name (RFC 1035 section 2.3.4, RFC 1123 section 2.1).
-    #[error("invalid name")]
-    InvalidName,
+impl PodIdentity {
+    /// The pod's hostname.
+    pub fn hostname(&self) -> &str {
+        self.hostname.as_deref().filter(|name| !name.is_empty()).unwrap_or(&self.name)
+    }
 }
 
-/// What joins the pods.
-pub struct Fabric {}
+/// What joins the pods of a node.
+pub struct Fabric {
+    clock: Clock,
+    entropy: Entropy,
+    config: FabricConfig,
+    broadcast: Ipv4Addr,
+    node: Arc<NetNs>,
+    inodes: Arc<AtomicU64>,
+    state: Mutex<State>,
+}
+
+struct State {
+    ipam: Ipam,
+    routes: BTreeMap<IpAddr, Weak<NetNs>>,
+    zone: Zone,
+    /// How many pods were attached so far; names their random streams.
+    attached: u64,
+}
 
 impl Fabric {
-    /// Makes a fabric without pods.
+    /// Makes a fabric without pods. Ephemeral ports are drawn from streams of `entropy`.
+    ///
+    /// # Errors
+    /// [`Errno::Inval`] if a network of `config` is too small or its prefix too long.
     pub fn new(clock: Clock, entropy: &Entropy, config: FabricConfig) -> Result<Arc<Self>> {
-        let _ = (clock, entropy, config);
-        Err(Errno::NoSys)
+        let ipam = Ipam::new(config.pod_cidr_v4, config.pod_cidr_v6)?;
+        let (gateway_v4, gateway_v6) = ipam.gateway();
+        let inodes = Arc::new(AtomicU64::new(1));
+        Ok(Arc::new_cyclic(|me: &Weak<Self>| {
+            let node = NetNs::new(NetNsParts {
+                fabric: me.clone(),
+                clock: clock.clone(),
+                pod: PodIdentity { name: "node".to_owned(), ..PodIdentity::default() },
+                ipv4: gateway_v4,
+                ipv6: gateway_v6,
+                broadcast: ipam.broadcast(),
+                inodes: inodes.clone(),
+                random: entropy.stream("net/node"),
+                dns: DnsConfig { search: Vec::new(), ndots: 1 },
+            });
+            let gateways = [IpAddr::V4(gateway_v4), IpAddr::V6(gateway_v6)];
+            let routes = gateways.into_iter().map(|ip| (ip, Arc::downgrade(&node))).collect();
+            let broadcast = ipam.broadcast();
+            let state = Mutex::new(State { ipam, routes, zone: Zone::default(), attached: 0 });
+            Self { clock, entropy: entropy.clone(), config, broadcast, node, inodes, state }
+        }))
     }
-    /// Gives a pod a network stack and addresses.
+
+    /// Gives a pod a network stack, the next free addresses and its names. Two pods may have the same name, as when one takes
+    /// over from one that still terminates; the name then has both addresses.
+    ///
+    /// # Errors
+    /// [`Errno::AddrNotAvail`] if no address is free, [`Errno::Inval`] if a name is not one that DNS knows.
     pub fn attach(self: &Arc<Self>, pod: PodIdentity) -> Result<Arc<NetNs>> {
-        let _ = pod;
-        Err(Errno::NoSys)
+        let mut state = self.state.lock();
+        let names = dns::names_of(&pod, &self.config.cluster_domain).map_err(|_| Errno::Inval)?;
+        let (ipv4, ipv6) = state.ipam.allocate()?;
+        state.attached += 1;
+        let ns = NetNs::new(NetNsParts {
+            fabric: Arc::downgrade(self),
+            clock: self.clock.clone(),
+            random: self.entropy.stream(&format!("net/{}/{}/{}", pod.namespace, pod.name, state.attached)),
+            dns: DnsConfig { search: self.search_list(&pod.namespace), ndots: DEFAULT_NDOTS },
+            pod,
+            ipv4,
+            ipv6,
+            broadcast: self.broadcast,
+            inodes: self.inodes.clone(),
+        });
+        for ip in [IpAddr::V4(ipv4), IpAddr::V6(ipv6)] {
+            state.routes.insert(ip, Arc::downgrade(&ns));
+        }
+        let by_address = dns::address_names(&ns.pod().namespace, ipv4, ipv6, &self.config.cluster_domain);
+        state.zone.add(names.into_iter(), ipv4, ipv6);
+        state.zone.add_addresses(by_address);
+        Ok(ns)
     }
-    /// Takes a pod off the network and frees its addresses.
+
+    /// Takes a pod off the network: its names and routes are gone and its addresses free. What it has connected stays connected
+    /// until its sockets are closed; new connections end in ENETUNREACH. A second time does nothing.
     pub fn detach(&self, pod: &NetNs) {
-        let _ = pod;
+        if !pod.set_detached() {
+            return;
+        }
+        let mut state = self.state.lock();
+        let (ipv4, ipv6) = (pod.ipv4(), pod.ipv6());
+        state.ipam.release(ipv4);
+        state.routes.remove(&IpAddr::V4(ipv4));
+        state.routes.remove(&IpAddr::V6(ipv6));
+        state.zone.remove(ipv4, ipv6);
     }
-    /// Looks a name up as the pod `from` would, without its hosts file.
+
+    /// Looks a name up as the pod `from` would, without its hosts file: with the search list and ndots of its resolv.conf.
+    ///
+    /// # Errors
+    /// [`ResolveError::NotFound`], or [`ResolveError::InvalidName`].
     pub fn resolve(&self, name: &str, from: &NetNs) -> Result<Vec<IpAddr>, ResolveError> {
-        let _ = (name, from);
-        Err(ResolveError::Temporary)
+        let candidates = candidates(name, &from.dns())?;
+        let state = self.state.lock();
+        candidates.iter().find_map(|name| state.zone.lookup(name)).ok_or(ResolveError::NotFound)
+    }
+
+    /// The search list that the kubelet writes for a pod of `namespace`.
+    pub fn search_list(&self, namespace: &str) -> Vec<String> {
+        let domain = &self.config.cluster_domain;
+        vec![format!("{namespace}.svc.{domain}"), format!("svc.{domain}"), domain.clone()]
+    }
+
+    /// What the fabric was made with.
+    pub fn config(&self) -> &FabricConfig {
+        &self.config
+    }
+
+    /// The gateway's addresses, which are the node's.
+    pub fn gateway(&self) -> (Ipv4Addr, Ipv6Addr) {
+        (self.node.ipv4(), self.node.ipv6())
+    }
+
+    pub(crate) fn node(&self) -> &Arc<NetNs> {
+        &self.node
+    }
+
+    /// The stack that has an address.
+    pub(crate) fn owner(&self, ip: IpAddr) -> Option<Arc<NetNs>> {
+        let state = self.state.lock();
+        let owner = state.routes.get(&ip).and_then(Weak::upgrade);
+        drop(state);
+        owner
+    }
+}
+
+impl std::fmt::Debug for Fabric {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fabric").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn pod(name: &str) -> PodIdentity {
+        PodIdentity { name: name.to_owned(), namespace: "default".to_owned(), ..PodIdentity::default() }
+    }
+
+    fn fabric() -> Arc<Fabric> {
+        let sim = wasmpod_sim::Sim::new_virtual(1);
+        Fabric::new(sim.clock().clone(), sim.entropy(), FabricConfig::default()).unwrap()
+    }
+
+    #[test]
+    fn pods_get_addresses_one_after_the_other_and_give_them_back() {
+        let fabric = fabric();
+        let (a, b) = (fabric.attach(pod("a")).unwrap(), fabric.attach(pod("b")).unwrap());
+        assert_eq!((a.ipv4(), a.ipv6()), (Ipv4Addr::new(10, 244, 0, 2), "fd00:10:244::2".parse().unwrap()));
+        assert_eq!(b.ipv4(), Ipv4Addr::new(10, 244, 0, 3));
+        fabric.detach(&a);
+        fabric.detach(&a);
+        assert!(fabric.owner(a.ipv4().into()).is_none() && fabric.owner(b.ipv4().into()).is_some());
+        drop(b);
+        assert!(fabric.owner("10.244.0.3".parse().unwrap()).is_none(), "a dropped stack leaves the fabric");
+        assert_eq!(fabric.attach(pod("c")).unwrap().ipv4(), Ipv4Addr::new(10, 244, 0, 4), "not reused at once");
+    }
+
+    #[test]
+    fn a_detached_stack_does_not_take_its_successors_address_away() {
+        let fabric = fabric();
+        let config = FabricConfig { pod_cidr_v4: (Ipv4Addr::new(10, 0, 0, 0), 30), ..FabricConfig::default() };
+        let small = Fabric::new(fabric.clock.clone(), &fabric.entropy, config).unwrap();
+        let first = small.attach(pod("a")).unwrap();
+        assert_eq!(small.attach(pod("b")).unwrap_err(), Errno::AddrNotAvail);
+        small.detach(&first);
+        let second = small.attach(pod("b")).unwrap();
+        assert_eq!(first.ipv4(), second.ipv4());
+        drop(first);
+        assert!(small.owner(second.ipv4().into()).is_some());
+    }
+
+    #[test]
+    fn names_are_found_as_programs_of_a_cluster_write_them() {
+        let fabric = fabric();
+        let web = fabric.attach(pod("web")).unwrap();
+        let db = fabric
+            .attach(PodIdentity { hostname: Some("db".into()), subdomain: Some("data".into()), ..pod("db-0") })
+            .unwrap();
+        let other = fabric.attach(PodIdentity { namespace: "prod".into(), ..pod("api") }).unwrap();
+        let of = |ns: &NetNs| Ok(vec![IpAddr::V4(ns.ipv4()), IpAddr::V6(ns.ipv6())]);
+        for name in [
+            "web",
+            "WEB",
+            "web.default",
+            "web.default.svc",
+            "web.default.svc.cluster.local",
+            "web.default.svc.cluster.local.",
+        ] {
+            assert_eq!(web.resolve(name), of(&web), "{name}");
+            assert_eq!(db.resolve(name), of(&web), "{name}");
+        }
+        for name in ["db.data", "db.data.default", "db.data.default.svc", "db.data.default.svc.cluster.local", "db-0"] {
+            assert_eq!(web.resolve(name), of(&db), "{name}");
+        }
+        assert_eq!(web.resolve("api"), Err(ResolveError::NotFound), "another namespace's name needs the namespace");
+        assert_eq!(web.resolve("api.prod"), of(&other));
+        assert_eq!(db.resolve("web."), Err(ResolveError::NotFound), "a final dot means no search list");
+        let by_address = format!("{}.default.pod.cluster.local", web.ipv4().to_string().replace('.', "-"));
+        assert_eq!(db.resolve(&by_address), Ok(vec![web.ipv4().into()]));
+        assert_eq!(db.resolve("10-244-0-2.default.pod"), Ok(vec![web.ipv4().into()]));
+        assert_eq!(db.resolve("10-244-9-9.default.pod"), Err(ResolveError::NotFound));
+        fabric.detach(&web);
+        assert_eq!(db.resolve("web"), Err(ResolveError::NotFound));
+        assert_eq!(web.resolve("db-0"), Err(ResolveError::Temporary));
+    }
+
+    #[test]
+    fn two_pods_of_one_name_are_both_found_until_one_leaves() {
+        let fabric = fabric();
+        let (old, new) = (fabric.attach(pod("web")).unwrap(), fabric.attach(pod("web")).unwrap());
+        assert_eq!(new.fabric_addresses("web").len(), 4);
+        fabric.detach(&old);
+        assert_eq!(new.fabric_addresses("web"), [IpAddr::V4(new.ipv4()), IpAddr::V6(new.ipv6())]);
+    }
+
+    impl NetNs {
+        fn fabric_addresses(&self, name: &str) -> Vec<IpAddr> {
+            self.set_hosts(Vec::new());
+            self.resolve(name).unwrap()
+        }
+    }
+
+    #[test]
+    fn bad_networks_and_names_are_refused() {
+        let fabric = fabric();
+        let with = |v4, v6| {
+            let config = FabricConfig { pod_cidr_v4: v4, pod_cidr_v6: v6, ..FabricConfig::default() };
+            Fabric::new(fabric.clock.clone(), &fabric.entropy, config).map(|_| ())
+        };
+        let (v4, v6) = (Ipv4Addr::new(10, 0, 0, 0), "fd00::".parse().unwrap());
+        assert_eq!(with((v4, 31), (v6, 64)), Err(Errno::Inval));
+        assert_eq!(with((v4, 33), (v6, 64)), Err(Errno::Inval));
+        assert_eq!(with((v4, 16), (v6, 113)), Err(Errno::Inval));
+        assert_eq!(with((v4, 16), (v6, 112)), Ok(()));
+        assert_eq!(fabric.attach(pod("a b")).unwrap_err(), Errno::Inval);
+        assert_eq!(fabric.attach(pod(&"a".repeat(300))).unwrap_err(), Errno::Inval);
     }
 }

@@ -1,0 +1,329 @@
+//! An established connection: two one-way streams of bytes between two endpoints, as RFC 9293 delivers them and `tcp(7)` reports
+//! them. Owns the buffers, FIN, RST and who waits; not ports, listening or connecting.
+//!
+//! ```text
+//!   endpoint 0 ── write ──► halves[1] ── read ──► endpoint 1
+//!   endpoint 0 ◄── read ── halves[0] ◄── write ── endpoint 1
+//! ```
+//! A read or a write takes exactly one short lock, that of its half. What concerns both directions (close, reset) takes both, the
+//! first half first. A half with a delayed link would mark its last bytes as not yet arrived; now every byte arrives at once.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::task::Context;
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::TcpState;
+use crate::cgroup::Cgroup;
+use crate::netns::ring::{Growth, Ring};
+use crate::netns::wakers::Wakers;
+use crate::wait::Ready;
+use crate::{Errno, Result};
+
+/// What one side brings into a connection.
+pub(super) struct Party {
+    /// How many unread bytes it takes (its `SO_RCVBUF`).
+    pub(super) limit: usize,
+    /// Who pays for them.
+    pub(super) memory: Option<Arc<Cgroup>>,
+}
+
+/// Both directions of a connection.
+struct Connection {
+    halves: [Half; 2],
+    /// The pending error of each side (`sk_err`), 0 if none. It is reported once.
+    errors: [AtomicU16; 2],
+}
+
+/// One direction. Aligned so that two processors working in opposite directions do not share a cache line.
+#[repr(align(128))]
+struct Half {
+    memory: Option<Arc<Cgroup>>,
+    state: Mutex<HalfState>,
+}
+
+/// One direction, towards the receiver.
+struct HalfState {
+    ring: Ring,
+    limit: usize,
+    /// The sender has sent its last byte.
+    fin: bool,
+    /// The connection was reset; no bytes are added any more.
+    reset: bool,
+    /// The receiver has closed its socket: whatever is sent now is answered by a reset.
+    gone: bool,
+    /// The receiver has shut down reading.
+    deaf: bool,
+    readers: Wakers,
+    writers: Wakers,
+}
+
+impl HalfState {
+    fn room(&self) -> usize {
+        self.limit.saturating_sub(self.ring.len())
+    }
+
+    /// A third of the buffer must be free before a waiting writer is woken, as in Linux' `sk_stream_is_writeable`: otherwise a
+    /// fast writer and a slow reader would take turns at every byte.
+    fn roomy(&self) -> bool {
+        self.room() >= self.limit / 3
+    }
+
+    fn read_ready(&self) -> bool {
+        !self.ring.is_empty() || self.fin || self.reset || self.deaf
+    }
+
+    fn write_ready(&self) -> bool {
+        self.roomy() || self.fin || self.reset || self.gone
+    }
+
+    fn everyone(&mut self) -> [Wakers; 2] {
+        [self.readers.take(), self.writers.take()]
+    }
+}
+
+/// One side of a connection.
+pub(super) struct Endpoint {
+    connection: Arc<Connection>,
+    side: usize,
+    /// This side's address, an IPv4 one unmapped.
+    pub(super) local: SocketAddr,
+    /// The other side's.
+    pub(super) remote: SocketAddr,
+}
+
+/// Connects two parties.
+pub(super) fn connection(client: (SocketAddr, Party), server: (SocketAddr, Party)) -> (Endpoint, Endpoint) {
+    let half = |party: Party| Half {
+        memory: party.memory,
+        state: Mutex::new(HalfState {
+            ring: Ring::default(),
+            limit: party.limit,
+            fin: false,
+            reset: false,
+            gone: false,
+            deaf: false,
+            readers: Wakers::default(),
+            writers: Wakers::default(),
+        }),
+    };
+    let (local, remote) = (client.0, server.0);
+    let connection = Arc::new(Connection {
+        halves: [half(client.1), half(server.1)],
+        errors: [AtomicU16::new(0), AtomicU16::new(0)],
+    });
+    let of_client = Endpoint { connection: connection.clone(), side: 0, local, remote };
+    (of_client, Endpoint { connection, side: 1, local: remote, remote: local })
+}
+
+impl Endpoint {
+    fn incoming(&self) -> &Half {
+        &self.connection.halves[self.side]
+    }
+
+    fn outgoing(&self) -> &Half {
+        &self.connection.halves[1 - self.side]
+    }
+
+    /// Both halves, (incoming, outgoing), locked in an order that both sides agree on.
+    fn both(&self) -> (MutexGuard<'_, HalfState>, MutexGuard<'_, HalfState>) {
+        let [first, second] = &self.connection.halves;
+        let (first, second) = (first.state.lock(), second.state.lock());
+        if self.side == 0 { (first, second) } else { (second, first) }
+    }
+
+    /// `recv(2)`, with `MSG_PEEK` if `peek`.
+    pub(super) fn read(&self, buf: &mut [u8], peek: bool) -> Result<usize> {
+        let mut half = self.incoming().state.lock();
+        if half.ring.is_empty() {
+            return self.read_nothing(half, buf.is_empty());
+        }
+        if peek {
+            return Ok(half.ring.copy(0, buf));
+        }
+        let count = half.ring.pop(buf);
+        let writers = if half.roomy() { half.writers.take() } else { Wakers::default() };
+        drop(half);
+        writers.wake();
+        Ok(count)
+    }
+
+    fn read_nothing(&self, half: MutexGuard<'_, HalfState>, wants_nothing: bool) -> Result<usize> {
+        if half.fin || (half.deaf && !half.reset) {
+            return Ok(0);
+        }
+        if half.reset {
+            return self.take_error().map_or(Ok(0), Err);
+        }
+        if wants_nothing { Ok(0) } else { Err(Errno::Again) }
+    }
+
+    /// `send(2)` without SIGPIPE.
+    pub(super) fn write(&self, buf: &[u8]) -> Result<usize> {
+        let outgoing = self.outgoing();
+        let mut half = outgoing.state.lock();
+        let mut short_of_memory = false;
+        loop {
+            if half.fin || half.reset {
+                drop(half);
+                return Err(self.take_error().unwrap_or(Errno::Pipe));
+            }
+            if half.gone {
+                drop(half);
+                self.receive_reset();
+                return Ok(buf.len()); // the bytes leave; what comes back for them is the reset
+            }
+            let Some(to) = half.ring.growth(buf.len(), half.limit).filter(|_| !short_of_memory) else { break };
+            let from = half.ring.capacity();
+            drop(half);
+            let paid = Growth::pay(outgoing.memory.as_ref(), from, to);
+            half = outgoing.state.lock();
+            match paid {
+                Ok(growth) => half.ring.grow(growth),
+                Err(_) => {
+                    // the reader's memory is full: what is allocated is all there will be, as under tcp_mem pressure
+                    short_of_memory = true;
+                    if half.ring.capacity() > 0 {
+                        half.limit = half.ring.capacity();
+                    }
+                }
+            }
+        }
+        let room = half.room();
+        let count = half.ring.push(&buf[..buf.len().min(room)]);
+        if count == 0 && !buf.is_empty() {
+            return Err(if half.ring.capacity() == 0 { Errno::NoBufs } else { Errno::Again });
+        }
+        let readers = half.readers.take();
+        drop(half);
+        readers.wake();
+        Ok(count)
+    }
+
+    /// What this side is ready for. Wakers are registered under the lock under which the condition was looked at.
+    pub(super) fn poll_ready(&self, interest: Ready, cx: &mut Context<'_>) -> Ready {
+        let mut ready = Ready::empty();
+        ready.set(Ready::ERR, self.connection.errors[self.side].load(Ordering::Acquire) != 0);
+        let mut finished_writing = None;
+        if interest.contains(Ready::WRITE) {
+            let mut outgoing = self.outgoing().state.lock();
+            ready.set(Ready::WRITE, outgoing.write_ready());
+            finished_writing = Some(outgoing.fin);
+            if !ready.contains(Ready::WRITE) {
+                outgoing.writers.register(cx);
+            }
+        }
+        let (finished_reading, reset) = {
+            let mut incoming = self.incoming().state.lock();
+            ready.set(Ready::READ, incoming.read_ready());
+            let half_done = incoming.fin || incoming.deaf;
+            let wants_read = interest.contains(Ready::READ) || !interest.contains(Ready::WRITE);
+            if wants_read && ready.answering(interest).is_empty() {
+                incoming.readers.register(cx);
+            }
+            (half_done, incoming.reset)
+        };
+        let both_done = || finished_writing.unwrap_or_else(|| self.outgoing().state.lock().fin);
+        ready.set(Ready::HUP, reset || (finished_reading && both_done()));
+        ready.answering(interest)
+    }
+
+    /// `shutdown(2)`.
+    ///
+    /// # Errors
+    /// [`Errno::NotConn`] once the connection is over in both directions.
+    pub(super) fn shutdown(&self, read: bool, write: bool) -> Result<()> {
+        let (mut incoming, mut outgoing) = self.both();
+        if incoming.reset || (incoming.fin && outgoing.fin) {
+            return Err(Errno::NotConn);
+        }
+        incoming.deaf |= read;
+        outgoing.fin |= write;
+        let woken = [incoming.everyone(), outgoing.everyone()];
+        drop((incoming, outgoing));
+        woken.into_iter().flatten().for_each(Wakers::wake);
+        Ok(())
+    }
+
+    /// Closes this side for good: FIN, or RST if bytes were left unread (RFC 2525 section 2.17) or `abort` asks for it.
+    pub(super) fn close(&self, abort: bool) {
+        let (mut incoming, mut outgoing) = self.both();
+        let unread = std::mem::take(&mut incoming.ring);
+        let over = incoming.reset || (incoming.fin && outgoing.fin);
+        let reset = !over && (abort || !unread.is_empty());
+        incoming.gone = true;
+        incoming.limit = 0;
+        if reset && !outgoing.gone {
+            self.mark_reset(1 - self.side, &mut outgoing, &mut incoming);
+        }
+        outgoing.fin |= !reset;
+        let woken = [incoming.everyone(), outgoing.everyone()];
+        drop((incoming, outgoing));
+        drop(unread); // gives memory back, which may wake others
+        woken.into_iter().flatten().for_each(Wakers::wake);
+    }
+
+    /// This side gets a reset from a peer that is gone.
+    fn receive_reset(&self) {
+        let (mut incoming, mut outgoing) = self.both();
+        if incoming.reset || (incoming.fin && outgoing.fin) {
+            return;
+        }
+        self.mark_reset(self.side, &mut incoming, &mut outgoing);
+        let woken = [incoming.everyone(), outgoing.everyone()];
+        drop((incoming, outgoing));
+        woken.into_iter().flatten().for_each(Wakers::wake);
+    }
+
+    /// What `tcp_reset` does to `side`: bytes that have arrived stay readable; the error is EPIPE after a FIN, else ECONNRESET.
+    fn mark_reset(&self, side: usize, incoming: &mut HalfState, outgoing: &mut HalfState) {
+        let error = if incoming.fin { Errno::Pipe } else { Errno::ConnReset };
+        self.connection.errors[side].store(error.number(), Ordering::Release);
+        incoming.reset = true;
+        outgoing.reset = true;
+    }
+
+    /// The pending error, cleared.
+    pub(super) fn take_error(&self) -> Option<Errno> {
+        match self.connection.errors[self.side].swap(0, Ordering::AcqRel) {
+            0 => None,
+            number if number == Errno::Pipe.number() => Some(Errno::Pipe),
+            _ => Some(Errno::ConnReset),
+        }
+    }
+
+    /// The state as Linux would show it. Acknowledgements are immediate, so that some states of RFC 9293 are never seen.
+    pub(super) fn state(&self) -> TcpState {
+        let (incoming, outgoing) = self.both();
+        match (incoming.fin, outgoing.fin) {
+            _ if incoming.reset => TcpState::Close,
+            (false, false) => TcpState::Established,
+            (true, false) => TcpState::CloseWait,
+            (false, true) => TcpState::FinWait2,
+            (true, true) => TcpState::Close,
+        }
+    }
+
+    /// Bytes that wait to be read here, and bytes that wait to be read by the other side.
+    pub(super) fn queued(&self) -> (usize, usize) {
+        let (incoming, outgoing) = self.both();
+        (incoming.ring.len(), outgoing.ring.len())
+    }
+
+    /// How many bytes a write would take now; 0 also if it would fail.
+    pub(super) fn writable_bytes(&self) -> usize {
+        let half = self.outgoing().state.lock();
+        if half.fin || half.reset { 0 } else { half.room() }
+    }
+
+    /// Sets how many unread bytes this side takes. Bytes that already wait stay, even beyond the limit.
+    pub(super) fn set_limit(&self, limit: usize) {
+        let mut incoming = self.incoming().state.lock();
+        incoming.limit = limit;
+        let writers = if incoming.roomy() { incoming.writers.take() } else { Wakers::default() };
+        drop(incoming);
+        writers.wake();
+    }
+}
