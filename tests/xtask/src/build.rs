@@ -33,11 +33,14 @@ pub fn guests(root: &Path, all: bool) -> Result<Vec<String>, BuildError> {
     let dist = folder.join("dist");
     at(&dist, fs::create_dir_all(&dist))?;
 
+    // bring the lock file up to date before its content counts
+    let metadata = ["metadata", "--quiet", "--format-version", "1"];
+    run::output(run::cargo().args(metadata).current_dir(&folder))?;
+
     let mut built = Vec::new();
     for target in [Target::RustP1, Target::RustP2, Target::CP1] {
         let mut due: Vec<(&String, &Guest)> = Vec::new();
         for (name, guest) in table.iter().filter(|(_, g)| g.target == target) {
-            // the lock file may change while the first are built, so freshness is asked as late as can be
             if all || guests::is_fresh(&folder, name, guest, &manifest)?.is_err() {
                 due.push((name, guest));
             }
@@ -65,7 +68,7 @@ fn build_rust(root: &Path, target: Target, due: &[(&String, &Guest)]) -> Result<
     let toolchain = Toolchain::ensure(root)?;
     let out = root.join("target/guests");
     let mut cargo = toolchain.cargo();
-    cargo.args(["build", "--quiet", "--release", "--target", target.triple()]);
+    cargo.args(["build", "--quiet", "--locked", "--release", "--target", target.triple()]);
     cargo.current_dir(guests::folder(root)).env("CARGO_TARGET_DIR", &out);
     cargo.env("CARGO_ENCODED_RUSTFLAGS", remap(root).join("\u{1f}"));
     for (_, guest) in due {
