@@ -113,9 +113,70 @@ impl std::fmt::Debug for Process {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cgroup::RootConfig;
+    use crate::fabric::{Fabric, FabricConfig, PodIdentity};
+    use crate::file::{Description, Stream};
+    use crate::mntns::Quota;
+    use crate::pipe::pipe;
 
     fn strings(texts: &[&str]) -> Vec<String> {
         texts.iter().map(|&text| text.to_owned()).collect()
+    }
+
+    /// A process of a pod of its own, without files.
+    fn process(sim: &Sim, name: &str, args: &[&str]) -> Result<Arc<Process>> {
+        let root = RootConfig { cpus: 1, memory_bytes: 1 << 30, fuel_per_cpu_second: 1 };
+        let cgroup = Cgroup::root(root, sim.clock().clone());
+        let fabric = Fabric::new(sim.clock().clone(), sim.entropy(), FabricConfig::default())?;
+        let pod = PodIdentity { name: "pod".to_owned(), namespace: "default".to_owned(), ..PodIdentity::default() };
+        let mnt = MountNs::builder(sim.clock().clone(), cgroup.clone()).root(Vec::new(), Quota::unlimited());
+        let spec = ProcessSpec {
+            pid: 1,
+            name: name.to_owned(),
+            args: strings(args),
+            env: Vec::new(),
+            cwd: "/".to_owned(),
+            cred: Cred::default(),
+            mnt: mnt.build().expect("an empty root mounts"),
+            net: fabric.attach(pod)?,
+            uts: Arc::new(UtsNs::new("pod", None, None, "cluster.local", false).expect("a short name")),
+            cgroup,
+        };
+        Process::new(spec, sim)
+    }
+
+    #[test]
+    fn a_process_is_made_only_if_its_arguments_fit() {
+        let sim = Sim::new_virtual(1);
+        assert!(process(&sim, "pod/app", &["app", "--flag"]).is_ok());
+        assert_eq!(process(&sim, "pod/app", &["nul\0"]).err(), Some(Errno::Inval));
+        assert_eq!(process(&sim, "pod/app", &[&"x".repeat(MAX_ARGS_BYTES)]).err(), Some(Errno::TooBig));
+    }
+
+    #[test]
+    fn random_bytes_are_the_seed_s_and_the_process_own() {
+        let bytes = |seed, name| {
+            let process = process(&Sim::new_virtual(seed), name, &[]).expect("made");
+            let mut bytes = [0; 16];
+            process.getrandom(&mut bytes);
+            bytes
+        };
+        assert_eq!(bytes(1, "pod/a"), bytes(1, "pod/a"));
+        assert_ne!(bytes(1, "pod/a"), bytes(1, "pod/b"));
+        assert_ne!(bytes(1, "pod/a"), bytes(2, "pod/a"));
+    }
+
+    #[test]
+    fn the_end_closes_what_is_open_and_a_use_in_progress_lives_on() {
+        let process = process(&Sim::new_virtual(1), "pod/app", &[]).expect("made");
+        let (reader, writer) = pipe(&process.spec.cgroup).expect("room");
+        let insert = |end: Arc<dyn Stream>| process.fds.lock().insert(Descriptor::new(Description::Stream(end)));
+        let (read, _write) = (insert(Arc::new(reader)).expect("room"), insert(Arc::new(writer)).expect("room"));
+        let in_use = process.descriptor(read).expect("open");
+        process.close_all();
+        assert_eq!(process.descriptor(read).err(), Some(Errno::BadF));
+        let Description::Stream(stream) = in_use.description else { panic!("it was a stream") };
+        assert_eq!(stream.read(&mut [0; 4]), Ok(0)); // the writer is closed: end of file
     }
 
     #[test]
