@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -124,7 +125,9 @@ impl Core {
         let taken = self.tasks.lock().get_mut(&id).and_then(|slot| Some((slot.future.take()?, slot.woken.clone())));
         let Some((mut future, woken)) = taken else { return };
         let waker = Waker::from(woken);
-        let done = future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        // a panic in the future itself is caught inside; this one is of a destructor, when the task was aborted
+        let poll = AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+        let done = catch_unwind(poll).unwrap_or(true);
         if done {
             // dropped outside the lock: a future's destructor may wake, spawn or take timers away
             self.tasks.lock().remove(&id);

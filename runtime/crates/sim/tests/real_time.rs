@@ -61,6 +61,28 @@ fn tasks_end_well_by_panic_or_by_abort() {
 }
 
 #[test]
+fn a_destructor_that_panics_ends_its_own_task_only() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in a destructor");
+        }
+    }
+    let sim = world();
+    let bomb = Bomb;
+    let victim = sim.spawn("victim", async move {
+        let _bomb = bomb;
+        std::future::pending::<()>().await;
+    });
+    let lives = sim.spawn("lives", async { 5 });
+    let result = sim.block_on(async {
+        victim.abort();
+        (victim.await, lives.await)
+    });
+    assert_eq!(result.expect("both are heard of"), (Err(TaskError::Aborted), Ok(5)));
+}
+
+#[test]
 fn blocking_work_runs_elsewhere_and_its_panic_is_contained() {
     let sim = world();
     let here = std::thread::current().id();

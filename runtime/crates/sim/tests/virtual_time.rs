@@ -227,6 +227,28 @@ fn a_panic_ends_its_own_task_only() {
 }
 
 #[test]
+fn a_destructor_that_panics_ends_its_own_task_only() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in a destructor");
+        }
+    }
+    let sim = Sim::new_virtual(1);
+    let bomb = Bomb;
+    let victim = sim.spawn("victim", async move {
+        let _bomb = bomb;
+        std::future::pending::<()>().await;
+    });
+    let lives = sim.spawn("lives", async { 5 });
+    let result = sim.block_on(async {
+        victim.abort();
+        (victim.await, lives.await)
+    });
+    assert_eq!(result.expect("both are heard of"), (Err(TaskError::Aborted), Ok(5)));
+}
+
+#[test]
 fn blocking_work_runs_in_place_and_its_panic_is_contained() {
     let sim = Sim::new_virtual(1);
     let here = std::thread::current().id();
