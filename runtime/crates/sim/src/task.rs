@@ -98,6 +98,11 @@ impl<T> TaskHandle<T> {
         self.abort.abort();
     }
 
+    /// A handle that can abort the task and outlives this one.
+    pub fn abort_handle(&self) -> AbortHandle {
+        self.abort.clone()
+    }
+
     /// True once the task has ended in any way.
     pub fn is_finished(&self) -> bool {
         self.shared.lock().finished

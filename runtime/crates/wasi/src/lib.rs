@@ -17,7 +17,6 @@ pub mod preopen;
 use std::sync::Arc;
 
 use wasmpod_kernel::process::Process;
-use wasmtime_wasi_io::bytes as _;
 
 /// The most that one read or receive hands to a guest, so that a guest cannot size a host buffer: a read may be short, and
 /// 64 KiB is what a pipe holds.
@@ -38,6 +37,8 @@ pub struct Ctx {
     pub process: Arc<Process>,
     /// A component's handles.
     pub table: wasmtime::component::ResourceTable,
+    /// Variables added to the environment that the process was made with (LISTEN_FDS and its like).
+    pub extra_env: Vec<(String, String)>,
     /// Fuel owed for work done by the host on the guest's behalf; the engine takes it at the end of a slice.
     host_fuel: u64,
 }
@@ -47,7 +48,7 @@ impl Ctx {
     pub fn new(process: Arc<Process>) -> Self {
         let mut table = wasmtime::component::ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
-        Self { process, table, host_fuel: 0 }
+        Self { process, table, extra_env: Vec::new(), host_fuel: 0 }
     }
 
     /// Charges the guest for `fuel` units of host work, so that a system call is never free.
