@@ -55,8 +55,9 @@ pub fn symlink(target: &str, at: &Path) -> io::Result<()> {
 
 /// The names in a directory, sorted.
 pub fn names(dir: &Path) -> io::Result<Vec<String>> {
-    let mut names =
-        fs::read_dir(dir)?.map(|e| Ok(e?.file_name().to_string_lossy().into_owned())).collect::<io::Result<Vec<_>>>()?;
+    let mut names = fs::read_dir(dir)?
+        .map(|e| Ok(e?.file_name().to_string_lossy().into_owned()))
+        .collect::<io::Result<Vec<_>>>()?;
     names.sort();
     Ok(names)
 }

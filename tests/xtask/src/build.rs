@@ -96,7 +96,8 @@ fn build_c(root: &Path, due: &[(&String, &Guest)]) -> Result<String, BuildError>
 
 /// No path of this machine gets into a guest: panic messages name files.
 fn remap(root: &Path) -> Vec<String> {
-    let home = std::env::var_os("CARGO_HOME").map(Into::into).or_else(|| std::env::home_dir().map(|h| h.join(".cargo")));
+    let home =
+        std::env::var_os("CARGO_HOME").map(Into::into).or_else(|| std::env::home_dir().map(|h| h.join(".cargo")));
     let mut flags = vec![format!("--remap-path-prefix={}=/wasmpod", root.display())];
     flags.extend(home.map(|home: std::path::PathBuf| format!("--remap-path-prefix={}=/cargo", home.display())));
     flags

@@ -178,7 +178,12 @@ pub fn sha256(bytes: &[u8]) -> String {
 }
 
 /// Whether one guest's built file is there, is what the manifest says, and was made of these sources.
-pub fn is_fresh(guests: &Path, name: &str, guest: &Guest, manifest: &Manifest) -> Result<Result<(), String>, GuestsError> {
+pub fn is_fresh(
+    guests: &Path,
+    name: &str,
+    guest: &Guest,
+    manifest: &Manifest,
+) -> Result<Result<(), String>, GuestsError> {
     let Some(built) = manifest.get(name) else { return Ok(Err("was never built".into())) };
     let wasm = match fs::read(wasm_path(guests, name)) {
         Ok(bytes) => bytes,
@@ -229,7 +234,9 @@ pub fn check(guests: &Path) -> Result<Vec<String>, GuestsError> {
                 let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
                 let known = table.values().any(|g| g.package == *package && g.bin == stem);
                 if path.extension().is_some_and(|e| e == extension) && !known {
-                    wrong.push(format!("{package}/{folder}/{stem}.{extension}: no guest in guests.yaml is built from it"));
+                    wrong.push(format!(
+                        "{package}/{folder}/{stem}.{extension}: no guest in guests.yaml is built from it"
+                    ));
                 }
             })?;
         }

@@ -99,7 +99,7 @@ fn build_coreutils() -> Outcome {
 fn test(args: &[String]) -> Outcome {
     check_guests()?;
     // the tests that run it fail where it is missing, and say so; the others are worth running all the same
-    if let Err(e) = build_coreutils() {
+    if let Err(e) = coreutils::ensure(&xtask::root(), Target::RustP1) {
         eprintln!("xtask: coreutils cannot be built, its tests will fail: {e}");
     }
     let mut tests = run::cargo();

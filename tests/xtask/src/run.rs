@@ -57,7 +57,8 @@ pub fn succeeds(command: &mut Command) -> bool {
 }
 
 fn show(command: &Command) -> String {
-    let name = std::path::Path::new(command.get_program()).file_name().unwrap_or(command.get_program()).to_string_lossy();
+    let name =
+        std::path::Path::new(command.get_program()).file_name().unwrap_or(command.get_program()).to_string_lossy();
     let args = command.get_args().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ");
     format!("{name} {args}")
 }

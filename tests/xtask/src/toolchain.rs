@@ -122,8 +122,9 @@ fn make_private(root: &Path) -> Result<PathBuf, ToolchainError> {
 
 /// Whether rustup's rustc has std for a target.
 fn rustup_has(target: &str) -> bool {
-    let libs = run::output(Command::new("rustc").env_remove("RUSTC").args(["--print", "target-libdir", "--target", target]));
-    libs.ok().and_then(|dir| std::fs::read_dir(dir).ok()).is_some_and(|entries| {
-        entries.flatten().any(|e| e.file_name().to_string_lossy().starts_with("libstd-"))
-    })
+    let libs =
+        run::output(Command::new("rustc").env_remove("RUSTC").args(["--print", "target-libdir", "--target", target]));
+    libs.ok()
+        .and_then(|dir| std::fs::read_dir(dir).ok())
+        .is_some_and(|entries| entries.flatten().any(|e| e.file_name().to_string_lossy().starts_with("libstd-")))
 }

@@ -50,7 +50,11 @@ fn files(dir: &Path) {
     check_errno("seek before the start", f.seek(SeekFrom::Current(-100)), EINVAL);
     let mut a = check("open for append", OpenOptions::new().append(true).open(&path));
     check("append", a.write_all(b"end"));
-    check_that("append went to the end", fs::metadata(&path).is_ok_and(|m| m.len() == 15), &fs::metadata(&path).map(|m| m.len()));
+    check_that(
+        "append went to the end",
+        fs::metadata(&path).is_ok_and(|m| m.len() == 15),
+        &fs::metadata(&path).map(|m| m.len()),
+    );
     check("sync", f.sync_all());
     check("unlink while open", fs::remove_file(&path));
     check_errno("it is gone by name", File::open(&path), ENOENT);
@@ -59,7 +63,14 @@ fn files(dir: &Path) {
     text.clear();
     check("read the unlinked file", f.read_to_end(&mut text));
     check_that("it is all there", text.len() == 15 && text[10] == b'!', &text);
-    check_errno("open below a file", { check("touch plain", fs::write(dir.join("plain"), "")); File::open(dir.join("plain/x")) }, ENOTDIR);
+    check_errno(
+        "open below a file",
+        {
+            check("touch plain", fs::write(dir.join("plain"), ""));
+            File::open(dir.join("plain/x"))
+        },
+        ENOTDIR,
+    );
     check_errno("open a directory for writing", OpenOptions::new().write(true).open(dir), EISDIR);
     check("remove plain", fs::remove_file(dir.join("plain")));
 }

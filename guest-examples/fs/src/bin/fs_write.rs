@@ -9,7 +9,8 @@ fn main() {
     let dir = std::env::args().nth(1).unwrap_or_else(|| "/data".into());
     let dir = Path::new(&dir);
     check("create greeting.txt", fs::write(dir.join("greeting.txt"), "hello, volume\n"));
-    let mut log = check("open log.txt for append", OpenOptions::new().append(true).create(true).open(dir.join("log.txt")));
+    let mut log =
+        check("open log.txt for append", OpenOptions::new().append(true).create(true).open(dir.join("log.txt")));
     for i in 1..=3 {
         check(&format!("append line {i}"), writeln!(log, "line {i}"));
     }

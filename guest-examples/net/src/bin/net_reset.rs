@@ -18,7 +18,11 @@ fn main() {
     let mut first = [0; 1];
     must("peek", server.peek(&mut first));
     drop(server);
-    check("reading sees the reset", matches!(client.read(&mut [0; 8]), Err(e) if e.kind() == ErrorKind::ConnectionReset), &());
+    check(
+        "reading sees the reset",
+        matches!(client.read(&mut [0; 8]), Err(e) if e.kind() == ErrorKind::ConnectionReset),
+        &(),
+    );
     let failed = (0..LOOKS).find_map(|_| match client.write(b"more") {
         Ok(_) => {
             std::thread::sleep(Duration::from_millis(10));
