@@ -80,14 +80,15 @@ impl Zone {
     }
 }
 
-/// The full names of a pod.
-pub(super) fn names_of(pod: &PodIdentity, domain: &str) -> Result<Vec<String>, ResolveError> {
+/// The full names of a pod. One that DNS cannot express is left out: a pod's own name may be longer than a label or a name.
+pub(super) fn names_of(pod: &PodIdentity, domain: &str) -> Vec<String> {
     let namespace = &pod.namespace;
-    let mut names = vec![normalize(&format!("{}.{namespace}.svc.{domain}", pod.name))?];
-    if let Some(subdomain) = pod.subdomain.as_deref().filter(|name| !name.is_empty()) {
-        names.push(normalize(&format!("{}.{subdomain}.{namespace}.svc.{domain}", pod.hostname()))?);
-    }
-    Ok(names)
+    let subdomain = pod.subdomain.as_deref().filter(|name| !name.is_empty());
+    let names = [
+        Some(format!("{}.{namespace}.svc.{domain}", pod.name)),
+        subdomain.map(|subdomain| format!("{}.{subdomain}.{namespace}.svc.{domain}", pod.hostname())),
+    ];
+    names.into_iter().flatten().filter_map(|name| normalize(&name).ok()).collect()
 }
 
 /// The names that are made from a pod's addresses.

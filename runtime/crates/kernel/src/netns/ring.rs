@@ -10,34 +10,21 @@ use crate::cgroup::{Cgroup, Charge};
 pub(super) const MIN_CAPACITY: usize = 4096;
 
 /// A ring of bytes.
-#[derive(Default)]
 pub(super) struct Ring {
     data: Vec<u8>,
     head: usize,
     len: usize,
-    /// One per growth; at most one per doubling of the size.
-    charges: Vec<Charge>,
-}
-
-/// Room for a ring to grow into, paid for while no lock was held: charging may wake the task that watches for out-of-memory.
-pub(super) struct Growth {
-    from: usize,
-    to: usize,
+    /// Who pays; `None` for sockets of the node itself.
+    memory: Option<Arc<Cgroup>>,
     charge: Option<Charge>,
 }
 
-impl Growth {
-    /// Pays for growing from `from` to `to` bytes. `memory` is `None` for sockets of the node itself.
-    ///
-    /// # Errors
-    /// [`crate::Errno::NoMem`] if the cgroup has no room.
-    pub(super) fn pay(memory: Option<&Arc<Cgroup>>, from: usize, to: usize) -> Result<Self> {
-        let charge = memory.map(|cgroup| cgroup.charge(to.saturating_sub(from) as u64)).transpose()?;
-        Ok(Self { from, to, charge })
-    }
-}
-
 impl Ring {
+    /// An empty ring without memory. Bytes in it will be charged to `memory`.
+    pub(super) fn new(memory: Option<Arc<Cgroup>>) -> Self {
+        Self { data: Vec::new(), head: 0, len: 0, memory, charge: None }
+    }
+
     /// Bytes that wait.
     pub(super) fn len(&self) -> usize {
         self.len
@@ -53,25 +40,34 @@ impl Ring {
         self.data.len()
     }
 
-    /// The capacity it should grow to before `more` bytes are pushed, if it is too small; never beyond `limit`.
-    pub(super) fn growth(&self, more: usize, limit: usize) -> Option<usize> {
+    /// Grows so that `more` bytes can be pushed, as far as `limit` allows. A failure is not an out-of-memory event: the bytes are
+    /// somebody else's, who is slowed down instead.
+    ///
+    /// # Errors
+    /// [`crate::Errno::NoMem`] if the cgroup has no room; the ring stays as it is.
+    pub(super) fn reserve(&mut self, more: usize, limit: usize) -> Result<()> {
         let needed = self.len.saturating_add(more).min(limit);
         if needed <= self.capacity() {
-            return None;
+            return Ok(());
         }
-        Some(needed.checked_next_power_of_two().unwrap_or(needed).max(MIN_CAPACITY).min(limit.max(MIN_CAPACITY)))
-    }
-
-    /// Grows into what was paid for. Nothing happens if the ring has grown meanwhile.
-    pub(super) fn grow(&mut self, growth: Growth) {
-        if growth.from != self.capacity() || growth.to <= growth.from {
-            return;
+        let doubled = needed.checked_next_power_of_two().unwrap_or(needed);
+        let capacity = doubled.clamp(MIN_CAPACITY, limit.max(MIN_CAPACITY));
+        let bytes = (capacity - self.capacity()) as u64;
+        match (&mut self.charge, &self.memory) {
+            (Some(charge), _) => charge.try_grow(bytes)?,
+            (none, Some(memory)) => *none = Some(memory.try_charge(bytes)?),
+            (None, None) => {}
         }
-        let mut data = vec![0; growth.to];
+        let mut data = vec![0; capacity];
         self.copy(0, &mut data[..self.len]);
         self.data = data;
         self.head = 0;
-        self.charges.extend(growth.charge);
+        Ok(())
+    }
+
+    /// Throws the bytes away and gives the memory back.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.memory.take());
     }
 
     /// Appends as much of `bytes` as there is capacity for.
@@ -136,42 +132,29 @@ mod tests {
 
     use super::*;
 
-    fn grown(ring: &mut Ring, more: usize, limit: usize) {
-        if let Some(to) = ring.growth(more, limit) {
-            let growth = Growth::pay(None, ring.capacity(), to).unwrap();
-            ring.grow(growth);
-        }
-    }
-
     #[test]
     fn it_grows_by_need_and_never_beyond_the_limit() {
-        let mut ring = Ring::default();
-        assert_eq!(ring.growth(1, 8192), Some(4096));
-        assert_eq!(ring.growth(5000, 6000), Some(6000));
-        grown(&mut ring, 100_000, 8192);
+        let mut ring = Ring::new(None);
+        let mut capacity_for = |more, limit| {
+            ring.reserve(more, limit).unwrap();
+            ring.capacity()
+        };
+        assert_eq!([capacity_for(0, 8192), capacity_for(1, 8192), capacity_for(5000, 6000)], [0, 4096, 6000]);
+        assert_eq!([capacity_for(100_000, 8192), capacity_for(1, 8192)], [8192, 8192]);
         assert_eq!(ring.push(&[7; 100_000]), 8192);
-        assert_eq!(ring.growth(1, 8192), None);
-    }
-
-    #[test]
-    fn a_stale_growth_is_refused() {
-        let mut ring = Ring::default();
-        let stale = Growth::pay(None, 0, 4096).unwrap();
-        grown(&mut ring, 8192, 8192);
-        ring.push(&[1; 5000]);
-        ring.grow(stale);
-        assert_eq!((ring.capacity(), ring.len()), (8192, 5000));
+        ring.clear();
+        assert_eq!((ring.capacity(), ring.len()), (0, 0));
     }
 
     proptest! {
         #[test]
         fn it_is_a_queue_of_bytes(ops in prop::collection::vec((0u8..4, 0usize..9000), 1..80)) {
-            let (mut ring, mut model, mut next) = (Ring::default(), VecDeque::new(), 0u8);
+            let (mut ring, mut model, mut next) = (Ring::new(None), VecDeque::new(), 0u8);
             for (op, amount) in ops {
                 match op {
                     0 | 1 => {
                         let bytes: Vec<u8> = (0..amount).map(|at| next.wrapping_add(at as u8)).collect();
-                        grown(&mut ring, amount, 10_000);
+                        ring.reserve(amount, 10_000).unwrap();
                         let pushed = ring.push(&bytes);
                         prop_assert_eq!(pushed, amount.min(10_000 - model.len()));
                         model.extend(&bytes[..pushed]);

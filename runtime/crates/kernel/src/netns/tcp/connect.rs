@@ -57,6 +57,7 @@ impl Request {
         let mut state = self.state.lock();
         if matches!(state.outcome, Outcome::Waiting) {
             state.outcome = outcome;
+            state.timer = None; // a timer that nobody needs would keep virtual time going
             let wakers = state.wakers.take();
             drop(state);
             wakers.wake();
@@ -80,7 +81,10 @@ impl Request {
                 state.outcome = Outcome::Waiting;
                 None
             }
-            Outcome::Waiting => Some(Err(Errno::TimedOut)),
+            Outcome::Waiting => {
+                state.timer = None;
+                Some(Err(Errno::TimedOut))
+            }
             Outcome::Connected(endpoint) => Some(Ok(endpoint)),
             Outcome::Failed(errno) => Some(Err(errno)),
             Outcome::Over => Some(Err(Errno::ConnAborted)),
@@ -89,7 +93,11 @@ impl Request {
 
     /// The client goes away.
     pub(super) fn cancel(&self) {
-        let outcome = std::mem::replace(&mut self.state.lock().outcome, Outcome::Over);
+        let outcome = {
+            let mut state = self.state.lock();
+            state.timer = None;
+            std::mem::replace(&mut state.outcome, Outcome::Over)
+        };
         if let Outcome::Connected(endpoint) = outcome {
             endpoint.close(false);
         }

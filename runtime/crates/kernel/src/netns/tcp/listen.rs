@@ -217,7 +217,7 @@ impl TcpSocket {
         };
         listener.fill(&self.ns);
         // as on Linux, the socket is charged when it is accepted
-        let charge = child.memory.as_ref().map(|memory| memory.charge(SOCKET_BYTES)).transpose()?;
+        let charge = child.memory.as_ref().map(|memory| memory.try_charge(SOCKET_BYTES)).transpose()?;
         let limit = {
             let mut control = child.control.lock();
             control.charge = charge;

@@ -86,7 +86,7 @@ enum Phase {
 
 impl TcpSocket {
     pub(super) fn new(ns: Arc<NetNs>, family: Family, memory: Option<Arc<Cgroup>>) -> Result<Arc<Self>> {
-        let charge = memory.as_ref().map(|memory| memory.charge(SOCKET_BYTES)).transpose()?;
+        let charge = memory.as_ref().map(|memory| memory.try_charge(SOCKET_BYTES)).transpose()?;
         let id = ns.count_socket()?;
         Ok(Self::assemble(ns, id, family, memory, Options::default(), charge, None))
     }

@@ -17,7 +17,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::TcpState;
 use crate::cgroup::Cgroup;
-use crate::netns::ring::{Growth, Ring};
+use crate::netns::ring::Ring;
 use crate::netns::wakers::Wakers;
 use crate::wait::Ready;
 use crate::{Errno, Result};
@@ -40,14 +40,16 @@ struct Connection {
 /// One direction. Aligned so that two processors working in opposite directions do not share a cache line.
 #[repr(align(128))]
 struct Half {
-    memory: Option<Arc<Cgroup>>,
     state: Mutex<HalfState>,
 }
 
 /// One direction, towards the receiver.
 struct HalfState {
     ring: Ring,
+    /// How many unread bytes the receiver takes now: less than it asked for while its memory is short.
     limit: usize,
+    /// How many it asked for.
+    full_limit: usize,
     /// The sender has sent its last byte.
     fin: bool,
     /// The connection was reset; no bytes are added any more.
@@ -97,10 +99,10 @@ pub(super) struct Endpoint {
 /// Connects two parties.
 pub(super) fn connection(client: (SocketAddr, Party), server: (SocketAddr, Party)) -> (Endpoint, Endpoint) {
     let half = |party: Party| Half {
-        memory: party.memory,
         state: Mutex::new(HalfState {
-            ring: Ring::default(),
+            ring: Ring::new(party.memory),
             limit: party.limit,
+            full_limit: party.limit,
             fin: false,
             reset: false,
             gone: false,
@@ -144,6 +146,9 @@ impl Endpoint {
             return Ok(half.ring.copy(0, buf));
         }
         let count = half.ring.pop(buf);
+        if half.ring.is_empty() {
+            half.limit = half.full_limit;
+        }
         let writers = if half.roomy() { half.writers.take() } else { Wakers::default() };
         drop(half);
         writers.wake();
@@ -162,34 +167,19 @@ impl Endpoint {
 
     /// `send(2)` without SIGPIPE.
     pub(super) fn write(&self, buf: &[u8]) -> Result<usize> {
-        let outgoing = self.outgoing();
-        let mut half = outgoing.state.lock();
-        let mut short_of_memory = false;
-        loop {
-            if half.fin || half.reset {
-                drop(half);
-                return Err(self.take_error().unwrap_or(Errno::Pipe));
-            }
-            if half.gone {
-                drop(half);
-                self.receive_reset();
-                return Ok(buf.len()); // the bytes leave; what comes back for them is the reset
-            }
-            let Some(to) = half.ring.growth(buf.len(), half.limit).filter(|_| !short_of_memory) else { break };
-            let from = half.ring.capacity();
+        let mut half = self.outgoing().state.lock();
+        if half.fin || half.reset {
             drop(half);
-            let paid = Growth::pay(outgoing.memory.as_ref(), from, to);
-            half = outgoing.state.lock();
-            match paid {
-                Ok(growth) => half.ring.grow(growth),
-                Err(_) => {
-                    // the reader's memory is full: what is allocated is all there will be, as under tcp_mem pressure
-                    short_of_memory = true;
-                    if half.ring.capacity() > 0 {
-                        half.limit = half.ring.capacity();
-                    }
-                }
-            }
+            return Err(self.take_error().unwrap_or(Errno::Pipe));
+        }
+        if half.gone {
+            drop(half);
+            self.receive_reset();
+            return Ok(buf.len()); // the bytes leave; what comes back for them is the reset
+        }
+        let limit = half.limit;
+        if half.ring.reserve(buf.len(), limit).is_err() && half.ring.capacity() > 0 {
+            half.limit = half.ring.capacity(); // the reader's memory is short: what is allocated is all there is for now
         }
         let room = half.room();
         let count = half.ring.push(&buf[..buf.len().min(room)]);
@@ -250,18 +240,16 @@ impl Endpoint {
     /// Closes this side for good: FIN, or RST if bytes were left unread (RFC 2525 section 2.17) or `abort` asks for it.
     pub(super) fn close(&self, abort: bool) {
         let (mut incoming, mut outgoing) = self.both();
-        let unread = std::mem::take(&mut incoming.ring);
         let over = incoming.reset || (incoming.fin && outgoing.fin);
-        let reset = !over && (abort || !unread.is_empty());
+        let reset = !over && (abort || !incoming.ring.is_empty());
         incoming.gone = true;
-        incoming.limit = 0;
+        incoming.ring.clear();
         if reset && !outgoing.gone {
             self.mark_reset(1 - self.side, &mut outgoing, &mut incoming);
         }
         outgoing.fin |= !reset;
         let woken = [incoming.everyone(), outgoing.everyone()];
         drop((incoming, outgoing));
-        drop(unread); // gives memory back, which may wake others
         woken.into_iter().flatten().for_each(Wakers::wake);
     }
 
@@ -321,7 +309,7 @@ impl Endpoint {
     /// Sets how many unread bytes this side takes. Bytes that already wait stay, even beyond the limit.
     pub(super) fn set_limit(&self, limit: usize) {
         let mut incoming = self.incoming().state.lock();
-        incoming.limit = limit;
+        (incoming.limit, incoming.full_limit) = (limit, limit);
         let writers = if incoming.roomy() { incoming.writers.take() } else { Wakers::default() };
         drop(incoming);
         writers.wake();

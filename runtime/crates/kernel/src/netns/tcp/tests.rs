@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::cgroup::Limits;
 use crate::netns::Shutdown;
 use crate::netns::tests::{Count, World, at, ready};
 
@@ -388,6 +389,14 @@ fn a_reader_without_memory_slows_the_writer_or_fails_it() {
     assert_eq!(read(&server, 5000).map(|bytes| bytes.len()), Ok(4096));
     assert_eq!(client.write(&[1; 100_000]), Ok(4096));
     assert_eq!(server.write(b"x"), Err(Errno::NoBufs), "not a byte of memory for the other direction");
+    assert!(!world.memory.is_oom(), "nobody is killed for bytes that others sent");
+    world.memory.set_limits(Limits { memory_max: Some(1 << 20), ..Limits::default() });
+    assert_eq!(read(&server, 5000).map(|bytes| bytes.len()), Ok(4096));
+    assert_eq!(
+        (client.write(&[1; 100_000]), server.write(b"x")),
+        (Ok(100_000), Ok(1)),
+        "with memory again, all is as before"
+    );
 }
 
 #[test]

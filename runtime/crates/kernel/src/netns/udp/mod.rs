@@ -59,7 +59,7 @@ struct Control {
 
 impl UdpSocket {
     pub(super) fn new(ns: Arc<NetNs>, family: Family, memory: Option<Arc<Cgroup>>) -> Result<Arc<Self>> {
-        let charge = memory.as_ref().map(|memory| memory.charge(SOCKET_BYTES)).transpose()?;
+        let charge = memory.as_ref().map(|memory| memory.try_charge(SOCKET_BYTES)).transpose()?;
         let id = ns.count_socket()?;
         let control = Control {
             bound: None,

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::Received;
 use crate::cgroup::Cgroup;
-use crate::netns::ring::{Growth, Ring};
+use crate::netns::ring::Ring;
 use crate::netns::wakers::Wakers;
 use crate::wait::Ready;
 use crate::{Errno, Result};
@@ -20,7 +20,6 @@ use crate::{Errno, Result};
 pub const DATAGRAM_OVERHEAD: usize = 256;
 
 pub(super) struct Queue {
-    memory: Option<Arc<Cgroup>>,
     state: Mutex<State>,
 }
 
@@ -45,31 +44,20 @@ impl State {
 impl Queue {
     pub(super) fn new(memory: Option<Arc<Cgroup>>, limit: usize) -> Self {
         let state = State {
-            ring: Ring::default(),
+            ring: Ring::new(memory),
             datagrams: VecDeque::new(),
             limit,
             drops: 0,
             refused: false,
             readers: Wakers::default(),
         };
-        Self { memory, state: Mutex::new(state) }
+        Self { state: Mutex::new(state) }
     }
 
     /// Adds a datagram or drops it.
     pub(super) fn push(&self, from: SocketAddr, bytes: &[u8]) {
         let mut state = self.state.lock();
-        if state.has_room(bytes.len())
-            && let Some(to) = state.ring.growth(bytes.len(), usize::MAX)
-        {
-            let old = state.ring.capacity();
-            drop(state);
-            let growth = Growth::pay(self.memory.as_ref(), old, to);
-            state = self.state.lock();
-            if let Ok(growth) = growth {
-                state.ring.grow(growth);
-            }
-        }
-        if !state.has_room(bytes.len()) || state.ring.capacity() - state.ring.len() < bytes.len() {
+        if !state.has_room(bytes.len()) || state.ring.reserve(bytes.len(), usize::MAX).is_err() {
             state.drops = state.drops.saturating_add(1);
             return;
         }
