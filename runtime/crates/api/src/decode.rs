@@ -253,8 +253,16 @@ impl Decoder<'_> {
                 (Object::Secret(Box::new(secret)), findings)
             }
         };
-        for finding in findings.into_iter().filter(|finding| !follows_from(finding, &checked.problems)) {
-            self.error(tree.locate(&finding.field), format!("{prefix}{}", finding.field), finding.message, None);
+        self.omitted += findings.omitted;
+        for finding in &findings.items {
+            if !follows_from(finding, &checked.problems) && !about_copied_request(finding, &findings.items, &tree) {
+                self.error(
+                    tree.locate(finding.place()),
+                    format!("{prefix}{}", finding.field),
+                    finding.message.clone(),
+                    None,
+                );
+            }
         }
         for problem in checked.problems {
             self.problem(&prefix, problem);
@@ -285,6 +293,14 @@ impl Decoder<'_> {
             self.warnings.push(warning);
         }
     }
+}
+
+/// Whether a finding is about a request that defaulting has made of a limit, of which the same is said.
+fn about_copied_request(finding: &FieldError, all: &[FieldError], tree: &Node) -> bool {
+    let limit = finding.field.replace(".resources.requests[", ".resources.limits[");
+    limit != finding.field
+        && !tree.has(&finding.field)
+        && all.iter().any(|other| other.field == limit && other.message == finding.message)
 }
 
 /// Whether a finding only repeats what the schema check has said: about a value that was left out, or a field that was misspelt.

@@ -45,14 +45,28 @@ impl fmt::Display for Diagnostic {
             f.write_str("warning: ")?;
         }
         if !self.field.is_empty() {
-            write!(f, "{}: ", self.field)?;
+            write_safe(f, &self.field)?;
+            f.write_str(": ")?;
         }
-        f.write_str(&self.message)?;
+        write_safe(f, &self.message)?;
         if let Some(help) = &self.help {
-            write!(f, "; {help}")?;
+            f.write_str("; ")?;
+            write_safe(f, help)?;
         }
         Ok(())
     }
+}
+
+/// Parts of a diagnostic come from the manifest: what could steer a terminal, or show text in another order, is written as an escape.
+fn write_safe(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let steers = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut rest = text;
+    while let Some(at) = rest.find(steers) {
+        let c = rest[at..].chars().next().unwrap_or_default();
+        write!(f, "{}{}", &rest[..at], c.escape_unicode())?;
+        rest = &rest[at + c.len_utf8()..];
+    }
+    f.write_str(rest)
 }
 
 /// All problems of a file, in the order of their lines, at most [`MAX_DIAGNOSTICS`] of them.
@@ -136,6 +150,8 @@ mod tests {
     fn text_has_place_field_message_help() {
         let item = Diagnostic { field: "spec.x".into(), help: Some("remove it".into()), ..at(3) };
         assert_eq!(item.to_string(), "a.yaml:3:1: spec.x: wrong; remove it");
+        let hostile = Diagnostic { field: "spec.\u{1b}[2J".into(), message: "a\u{202e}b".into(), ..at(3) };
+        assert_eq!(hostile.to_string(), "a.yaml:3:1: spec.\\u{1b}[2J: a\\u{202e}b");
         let warning = Diagnostic { severity: Severity::Warning, ..item };
         assert_eq!(warning.to_string(), "a.yaml:3:1: warning: spec.x: wrong; remove it");
     }

@@ -32,7 +32,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use list::KINDS;
 pub use qos::{QosClass, qos_class};
 pub use quantity::Quantity;
-pub use yaml::{MAX_DEPTH, MAX_DOCUMENTS, MAX_EXPANDED_BYTES, MAX_INPUT_BYTES, MAX_NODES};
+pub use yaml::{MAX_DEPTH, MAX_DOCUMENTS, MAX_EXPANDED_BYTES, MAX_INPUT_BYTES, MAX_LINE_INDICATORS, MAX_NODES};
 
 /// The object model, so that users of this crate need not choose its version.
 pub use k8s_openapi;

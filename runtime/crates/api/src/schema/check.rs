@@ -11,6 +11,7 @@ use super::suggest::{Suggestion, suggest};
 use super::{SCHEMA, Type};
 use crate::diagnostic::MAX_DIAGNOSTICS;
 use crate::quantity::Quantity;
+use crate::validate::shorten;
 use crate::yaml::node::{Node, Pos, Value};
 use crate::yaml::scalar::go_float;
 
@@ -60,14 +61,14 @@ impl<'a> Checker<'a> {
         let mut out = String::new();
         for step in &self.path {
             match step {
-                Step::Field(name) if out.is_empty() => out.push_str(name),
+                Step::Field(name) if out.is_empty() => out.push_str(shorten(name)),
                 Step::Field(name) => {
                     out.push('.');
-                    out.push_str(name);
+                    out.push_str(shorten(name));
                 }
                 Step::Key(key) => {
                     out.push('[');
-                    out.push_str(key);
+                    out.push_str(shorten(key));
                     out.push(']');
                 }
                 Step::Index(index) => out.push_str(&format!("[{index}]")),

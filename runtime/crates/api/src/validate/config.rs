@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 
-use super::error::{Errors, FieldError};
+use super::error::{Errors, FieldErrors};
 use super::meta::object_meta;
 use super::names::config_map_key;
 use super::path::Path;
@@ -23,7 +23,7 @@ const SECRET_KEYS: [(&str, &[&str]); 3] = [
 
 /// What is wrong with a ConfigMap.
 #[must_use]
-pub fn validate_config_map(map: &ConfigMap) -> Vec<FieldError> {
+pub fn validate_config_map(map: &ConfigMap) -> FieldErrors {
     let mut errors = Errors::default();
     object_meta(&map.metadata, &mut errors);
     let (data, binary) = (Path::root("data"), Path::root("binaryData"));
@@ -47,7 +47,7 @@ pub fn validate_config_map(map: &ConfigMap) -> Vec<FieldError> {
 
 /// What is wrong with a Secret whose `stringData` has been merged into `data`.
 #[must_use]
-pub fn validate_secret(secret: &Secret) -> Vec<FieldError> {
+pub fn validate_secret(secret: &Secret) -> FieldErrors {
     let mut errors = Errors::default();
     object_meta(&secret.metadata, &mut errors);
     let path = Path::root("data");

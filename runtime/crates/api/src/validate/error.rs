@@ -51,6 +51,16 @@ pub struct FieldError {
     pub field: String,
     /// The message of the cause, without the field: `Required value`, `Invalid value: "x": …`.
     pub message: String,
+    /// The path of what it is really about, where Kubernetes names only something around it (all labels, not the one).
+    pub place: Option<String>,
+}
+
+impl FieldError {
+    /// The most exact path known: where to point at.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        self.place.as_deref().unwrap_or(&self.field)
+    }
 }
 
 impl fmt::Display for FieldError {
@@ -118,11 +128,18 @@ impl Shown for Verbatim {
     }
 }
 
+/// Characters of a value that a message shows; the API server shows all, but nobody reads more.
+const SHOWN_MAX: usize = 1024;
+
 /// Go's `%q` for what manifests hold: control characters are escaped, other text is left alone.
 fn quote(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
+    let mut out = String::with_capacity(text.len().min(SHOWN_MAX) + 2);
     out.push('"');
-    for c in text.chars() {
+    for (index, c) in text.chars().enumerate() {
+        if index == SHOWN_MAX {
+            out.push('…');
+            break;
+        }
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
@@ -138,26 +155,58 @@ fn quote(text: &str) -> String {
     out
 }
 
+/// Findings kept of one object. Enough for any screen, and so that a hostile object costs no more to refuse than to read.
+pub const MAX_FINDINGS: usize = 200;
+
+/// What is wrong with an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldErrors {
+    /// The findings, in the order the API server looks for them; at most [`MAX_FINDINGS`].
+    pub items: Vec<FieldError>,
+    /// How many more there are.
+    pub omitted: usize,
+}
+
+impl FieldErrors {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+}
+
 /// The findings so far.
 #[derive(Default)]
-pub(super) struct Errors(pub Vec<FieldError>);
+pub(super) struct Errors(pub FieldErrors);
 
 impl Errors {
-    fn push(&mut self, kind: ErrorKind, path: &Path<'_>, message: String) {
-        self.0.push(FieldError { kind, field: path.to_string(), message });
+    fn push(&mut self, kind: ErrorKind, path: &Path<'_>, message: impl FnOnce() -> String) {
+        if self.0.items.len() < MAX_FINDINGS {
+            self.0.items.push(FieldError { kind, field: path.to_string(), message: message(), place: None });
+        } else {
+            self.0.omitted = self.0.omitted.saturating_add(1);
+        }
     }
 
+    /// Findings up to now, those not kept included.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.0.items.len() + self.0.omitted
+    }
+
+    /// Says of the findings since there were `before` of them that they are about `path`.
+    pub fn place(&mut self, before: usize, path: &Path<'_>) {
+        for error in self.0.items.iter_mut().skip(before) {
+            error.place = Some(path.to_string());
+        }
     }
 
     pub fn required(&mut self, path: &Path<'_>, detail: &str) {
         let colon = if detail.is_empty() { "" } else { ": " };
-        self.push(ErrorKind::Required, path, format!("Required value{colon}{detail}"));
+        self.push(ErrorKind::Required, path, || format!("Required value{colon}{detail}"));
     }
 
     pub fn invalid<T: Shown + ?Sized>(&mut self, path: &Path<'_>, value: &T, detail: impl fmt::Display) {
-        self.push(ErrorKind::Invalid, path, format!("Invalid value: {}: {detail}", value.shown()));
+        self.push(ErrorKind::Invalid, path, || format!("Invalid value: {}: {detail}", value.shown()));
     }
 
     /// One finding for each message of a check of a name.
@@ -168,36 +217,34 @@ impl Errors {
     }
 
     pub fn duplicate(&mut self, path: &Path<'_>, value: &str) {
-        self.push(ErrorKind::Duplicate, path, format!("Duplicate value: {}", quote(value)));
+        self.push(ErrorKind::Duplicate, path, || format!("Duplicate value: {}", quote(value)));
     }
 
     pub fn not_found(&mut self, path: &Path<'_>, value: &str) {
-        self.push(ErrorKind::NotFound, path, format!("Not found: {}", quote(value)));
+        self.push(ErrorKind::NotFound, path, || format!("Not found: {}", quote(value)));
     }
 
     pub fn not_found_because(&mut self, path: &Path<'_>, value: &str, detail: &str) {
-        self.push(ErrorKind::NotFound, path, format!("Not found: {}: {detail}", quote(value)));
+        self.push(ErrorKind::NotFound, path, || format!("Not found: {}: {detail}", quote(value)));
     }
 
     pub fn forbidden(&mut self, path: &Path<'_>, detail: &str) {
-        self.push(ErrorKind::Forbidden, path, format!("Forbidden: {detail}"));
+        self.push(ErrorKind::Forbidden, path, || format!("Forbidden: {detail}"));
     }
 
     pub fn too_long(&mut self, path: &Path<'_>, limit: usize) {
-        self.push(ErrorKind::TooLong, path, format!("Too long: may not be more than {limit} bytes"));
+        self.push(ErrorKind::TooLong, path, || format!("Too long: may not be more than {limit} bytes"));
     }
 
     pub fn too_many(&mut self, path: &Path<'_>, limit: usize) {
-        self.push(ErrorKind::TooLong, path, format!("Too long: may not have more than {limit} items"));
+        self.push(ErrorKind::TooLong, path, || format!("Too long: may not have more than {limit} items"));
     }
 
     pub fn not_supported(&mut self, path: &Path<'_>, value: &str, supported: &[&str]) {
-        let list = supported.iter().map(|s| quote(s)).collect::<Vec<_>>().join(", ");
-        self.push(
-            ErrorKind::NotSupported,
-            path,
-            format!("Unsupported value: {}: supported values: {list}", quote(value)),
-        );
+        self.push(ErrorKind::NotSupported, path, || {
+            let list = supported.iter().map(|s| quote(s)).collect::<Vec<_>>().join(", ");
+            format!("Unsupported value: {}: supported values: {list}", quote(value))
+        });
     }
 
     /// [`Self::not_supported`] unless the value is one of those.

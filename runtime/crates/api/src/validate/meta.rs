@@ -40,7 +40,7 @@ pub(super) fn object_meta(meta: &ObjectMeta, errors: &mut Errors) {
     labels(meta.labels.as_ref(), &path.child("labels"), errors);
     annotations(meta.annotations.as_ref(), &path.child("annotations"), errors);
     let owners = path.child("ownerReferences");
-    for owner in list(&meta.owner_references) {
+    for (index, owner) in list(&meta.owner_references).iter().enumerate() {
         for (field, value, message) in [
             ("apiVersion", &owner.api_version, "version must not be empty"),
             ("kind", &owner.kind, "must not be empty"),
@@ -48,7 +48,9 @@ pub(super) fn object_meta(meta: &ObjectMeta, errors: &mut Errors) {
             ("uid", &owner.uid, "must not be empty"),
         ] {
             if value.is_empty() {
+                let before = errors.len();
                 errors.invalid(&owners.child(field), "", message);
+                errors.place(before, &owners.index(index).child(field));
             }
         }
     }
@@ -59,7 +61,9 @@ pub(super) fn object_meta(meta: &ObjectMeta, errors: &mut Errors) {
     }
     let finalizers = path.child("finalizers");
     for (index, finalizer) in list(&meta.finalizers).iter().enumerate() {
+        let before = errors.len();
         errors.invalid_all(&finalizers, finalizer, qualified_name(finalizer));
+        errors.place(before, &finalizers.index(index));
         if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer.as_str()) {
             let message = "name is neither a standard finalizer name nor is it fully qualified";
             errors.invalid(&finalizers.index(index), finalizer, message);
@@ -69,15 +73,19 @@ pub(super) fn object_meta(meta: &ObjectMeta, errors: &mut Errors) {
 
 pub(super) fn labels(labels: Option<&BTreeMap<String, String>>, path: &Path<'_>, errors: &mut Errors) {
     for (key, value) in labels.into_iter().flatten() {
+        let before = errors.len();
         errors.invalid_all(path, key, qualified_name(key));
         errors.invalid_all(path, value, label_value(value));
+        errors.place(before, &path.key(key));
     }
 }
 
 fn annotations(annotations: Option<&BTreeMap<String, String>>, path: &Path<'_>, errors: &mut Errors) {
     let mut total = 0usize;
     for (key, value) in annotations.into_iter().flatten() {
+        let before = errors.len();
         errors.invalid_all(path, key, qualified_name(&key.to_lowercase()));
+        errors.place(before, &path.key(key));
         total = total.saturating_add(key.len()).saturating_add(value.len());
     }
     if total > ANNOTATIONS_MAX {

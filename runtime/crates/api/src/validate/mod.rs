@@ -25,8 +25,9 @@ mod volumes;
 mod warnings;
 
 pub use config::{validate_config_map, validate_secret};
-pub use error::{ErrorKind, FieldError};
+pub use error::{ErrorKind, FieldError, FieldErrors, MAX_FINDINGS};
 pub use names::{is_dns1123_label, is_dns1123_subdomain};
+pub(crate) use path::shorten;
 pub use pod::validate_pod;
 pub use warnings::pod_warnings;
 

@@ -13,6 +13,8 @@ pub(super) type Volumes<'a> = BTreeMap<&'a str, &'a Volume>;
 
 pub(super) fn volume_mounts(container: &Container, volumes: &Volumes<'_>, path: &Path<'_>, errors: &mut Errors) {
     let devices = list(&container.volume_devices);
+    let device_names: BTreeSet<_> = devices.iter().map(|device| &device.name).collect();
+    let device_paths: BTreeSet<_> = devices.iter().map(|device| &device.device_path).collect();
     let mut points = BTreeSet::new();
     for (index, mount) in list(&container.volume_mounts).iter().enumerate() {
         let at = path.index(index);
@@ -29,25 +31,33 @@ pub(super) fn volume_mounts(container: &Container, volumes: &Volumes<'_>, path: 
         if !points.insert(mount.mount_path.as_str()) {
             errors.invalid(&point, &mount.mount_path, "must be unique");
         }
-        if devices.iter().any(|device| device.name == mount.name) {
+        if device_names.contains(&mount.name) {
             errors.invalid(&name, &mount.name, "must not already exist in volumeDevices");
         }
-        if devices.iter().any(|device| device.device_path == mount.mount_path) {
+        if device_paths.contains(&mount.mount_path) {
             errors.invalid(&point, &mount.mount_path, "must not already exist as a path in volumeDevices");
         }
-        // the paths of these lack the index in Kubernetes, too
+        // the paths that Kubernetes gives in these lack the index
         let (sub_path, expression) = (text(&mount.sub_path), text(&mount.sub_path_expr));
         if !sub_path.is_empty() {
+            let before = errors.len();
             local_descending_path(sub_path, &path.child("subPath"), errors);
+            errors.place(before, &at.child("subPath"));
         }
         if !expression.is_empty() {
             if !sub_path.is_empty() {
                 errors.invalid(&at.child("subPathExpr"), expression, "subPathExpr and subPath are mutually exclusive");
             }
+            let before = errors.len();
             local_descending_path(expression, &path.child("subPathExpr"), errors);
+            errors.place(before, &at.child("subPathExpr"));
         }
+        let before = errors.len();
         propagation(mount, container, &path.child("mountPropagation"), errors);
+        errors.place(before, &at.child("mountPropagation"));
+        let before = errors.len();
         recursive_read_only(mount, &path.child("recursiveReadOnly"), errors);
+        errors.place(before, &at.child("recursiveReadOnly"));
     }
 }
 
@@ -77,6 +87,8 @@ fn recursive_read_only(mount: &VolumeMount, path: &Path<'_>, errors: &mut Errors
 
 pub(super) fn volume_devices(container: &Container, volumes: &Volumes<'_>, path: &Path<'_>, errors: &mut Errors) {
     let mounts = list(&container.volume_mounts);
+    let mount_names: BTreeSet<_> = mounts.iter().map(|mount| &mount.name).collect();
+    let mount_paths: BTreeSet<_> = mounts.iter().map(|mount| &mount.mount_path).collect();
     let (mut paths, mut names) = (BTreeSet::new(), BTreeSet::new());
     for (index, device) in list(&container.volume_devices).iter().enumerate() {
         let VolumeDevice { name, device_path } = device;
@@ -107,10 +119,10 @@ pub(super) fn volume_devices(container: &Container, volumes: &Volumes<'_>, path:
         } else {
             paths.insert(device_path.as_str());
         }
-        if mounts.iter().any(|mount| mount.name == *name) {
+        if mount_names.contains(name) {
             errors.invalid(&name_at, name, "must not already exist in volumeMounts");
         }
-        if mounts.iter().any(|mount| mount.mount_path == *device_path) {
+        if mount_paths.contains(device_path) {
             errors.invalid(&path_at, device_path, "must not already exist as a path in volumeMounts");
         }
         if !name.is_empty() {

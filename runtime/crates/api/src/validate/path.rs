@@ -43,9 +43,17 @@ impl fmt::Display for Path<'_> {
             Step::Child(name) if self.parent.is_none() => f.write_str(name),
             Step::Child(name) => write!(f, ".{name}"),
             Step::Index(index) => write!(f, "[{index}]"),
-            Step::Key(key) => write!(f, "[{key}]"),
+            Step::Key(key) => write!(f, "[{}]", shorten(key)),
         }
     }
+}
+
+/// Keys come from the manifest and may be of any length; nothing that is valid is longer than this.
+const KEY_MAX: usize = 512;
+
+/// The start of a key.
+pub(crate) fn shorten(key: &str) -> &str {
+    key.char_indices().nth(KEY_MAX).map_or(key, |(at, _)| &key[..at])
 }
 
 #[cfg(test)]

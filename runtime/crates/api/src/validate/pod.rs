@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::{Container, Pod, PodResourceClaim, PodSpec, Volume};
 
 use super::container::{Surroundings, containers, image_padding, init_containers};
-use super::error::{Errors, FieldError, Verbatim};
+use super::error::{Errors, FieldErrors, Verbatim};
 use super::meta::{labels, object_meta};
 use super::names::{dns_label, dns_subdomain, qualified_name, range};
 use super::path::Path;
@@ -16,7 +16,7 @@ const WINDOWS: &str = "cannot be set for a windows pod";
 
 /// What is wrong with a defaulted Pod that is to be created; empty if nothing is.
 #[must_use]
-pub fn validate_pod(pod: &Pod) -> Vec<FieldError> {
+pub fn validate_pod(pod: &Pod) -> FieldErrors {
     let mut errors = Errors::default();
     object_meta(&pod.metadata, &mut errors);
     let empty = PodSpec::default();

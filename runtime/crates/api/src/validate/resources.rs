@@ -81,6 +81,7 @@ fn requirements(resources: &ResourceRequirements, path: &Path<'_>, errors: &mut 
     for (name, text) in requests {
         let request = amount(text);
         one(name, &request, &requests_at.key(name), errors);
+        let before = errors.len();
         match limits.get(name).map(amount) {
             Some(limit) if !overcommit(name) && request != limit => {
                 errors.invalid(&requests_at, &request, format_args!("must be equal to {name} limit of {limit}"));
@@ -98,6 +99,7 @@ fn requirements(resources: &ResourceRequirements, path: &Path<'_>, errors: &mut 
             }
             None => {}
         }
+        errors.place(before, &requests_at.key(name));
     }
     let mut names = limits.keys().chain(requests.keys());
     if names.clone().any(|name| hugepages(name)) && !names.any(|name| matches!(name.as_str(), "cpu" | "memory")) {

@@ -1,5 +1,7 @@
 //! Where a pod may run: tolerations, selectors, affinity, spreading.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{
     Affinity, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, Toleration, TopologySpreadConstraint,
     WeightedPodAffinityTerm,
@@ -175,6 +177,12 @@ fn pod_term(term: &PodAffinityTerm, path: &Path<'_>, errors: &mut Errors) {
 }
 
 pub(super) fn topology_spread(constraints: &[TopologySpreadConstraint], path: &Path<'_>, errors: &mut Errors) {
+    // where each pair of key and action stands last: a duplicate is said of the earlier ones
+    let pair = |constraint: &'_ TopologySpreadConstraint| {
+        (constraint.topology_key.clone(), constraint.when_unsatisfiable.clone())
+    };
+    let last: BTreeMap<_, _> =
+        constraints.iter().enumerate().map(|(index, constraint)| (pair(constraint), index)).collect();
     for (index, constraint) in constraints.iter().enumerate() {
         let at = path.index(index);
         let when = constraint.when_unsatisfiable.as_str();
@@ -188,8 +196,7 @@ pub(super) fn topology_spread(constraints: &[TopologySpreadConstraint], path: &P
             errors.invalid_all(&at.child("topologyKey"), key, qualified_name(key));
         }
         errors.one_of(&at.child("whenUnsatisfiable"), when, &["DoNotSchedule", "ScheduleAnyway"]);
-        let twin = |other: &TopologySpreadConstraint| other.topology_key == key && other.when_unsatisfiable == when;
-        if constraints[index + 1..].iter().any(twin) {
+        if last.get(&pair(constraint)).is_some_and(|last| *last > index) {
             errors.duplicate(&at.child("{topologyKey, whenUnsatisfiable}"), &format!("{{{key}, {when}}}"));
         }
         if let Some(domains) = constraint.min_domains {

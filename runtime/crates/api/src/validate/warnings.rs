@@ -8,7 +8,10 @@ use super::names::dns_label;
 use super::{list, text};
 use crate::quantity::Quantity;
 
-/// Warnings about a Pod as the API server words them: the field, a colon, and the text, for those that are about a field.
+/// Warnings of one Pod; more are not worth their cost.
+const MAX_WARNINGS: usize = 50;
+
+/// The first warnings about a Pod as the API server words them: the field, a colon, and the text, for those that are about a field.
 #[must_use]
 pub fn pod_warnings(pod: &Pod) -> Vec<String> {
     let mut out = Vec::new();
@@ -32,12 +35,16 @@ pub fn pod_warnings(pod: &Pod) -> Vec<String> {
     }
     for (field, containers) in [("initContainers", list(&spec.init_containers)), ("containers", &spec.containers)] {
         for (index, container) in containers.iter().enumerate() {
+            if out.len() >= MAX_WARNINGS {
+                break;
+            }
             let path = format!("spec.{field}[{index}]");
             fractions(container, &path, &mut out);
             duplicate_env(container, &path, &mut out);
             duplicate_ports(container, &path, &mut out);
         }
     }
+    out.truncate(MAX_WARNINGS);
     out
 }
 

@@ -13,12 +13,20 @@ use super::map::MapBuilder;
 use super::node::{Node, Pos, Value};
 use super::scalar::{go_float, resolve};
 use super::source::position;
-use super::{MAX_DEPTH, MAX_DOCUMENTS, MAX_EXPANDED_BYTES, MAX_NODES, Parsed, SyntaxError};
+use super::{MAX_DEPTH, MAX_DOCUMENTS, MAX_EXPANDED_BYTES, MAX_LINE_INDICATORS, MAX_NODES, Parsed, SyntaxError};
 
 /// What a value costs besides its text when an alias copies it.
 const NODE_BYTES: usize = std::mem::size_of::<Node>();
 
 pub(super) fn compose(text: &str) -> Result<Parsed, SyntaxError> {
+    for (line, content) in (1..).zip(text.split('\n')) {
+        if content.len() > MAX_LINE_INDICATORS
+            && content.bytes().filter(|b| matches!(b, b',' | b':')).count() > MAX_LINE_INDICATORS
+        {
+            let message = format!("more than {MAX_LINE_INDICATORS} commas and colons in one line");
+            return Err(SyntaxError::limit(Pos { line, column: 1 }, message));
+        }
+    }
     let mut composer = Composer {
         text,
         parser: Parser::new_from_str(text),

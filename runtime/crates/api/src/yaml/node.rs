@@ -79,6 +79,16 @@ impl Node {
     /// nearest ancestor. A scalar's place is that of its value; a collection's is that of its key, as the value often starts on a
     /// later line.
     pub fn locate(&self, path: &str) -> Pos {
+        self.walk(path).0
+    }
+
+    /// Whether the file has the whole of `path`.
+    pub fn has(&self, path: &str) -> bool {
+        self.walk(path).1
+    }
+
+    /// The place of [`Self::locate`], and whether it is that of the path itself.
+    fn walk(&self, path: &str) -> (Pos, bool) {
         let mut node = self;
         let mut pos = self.pos;
         for segment in Segments(path) {
@@ -97,7 +107,7 @@ impl Node {
                 }
                 _ => None,
             };
-            let Some(entry) = found else { break };
+            let Some(entry) = found else { return (pos, false) };
             node = &entry.value;
             pos = if matches!(node.value, Value::Seq(_) | Value::Map(_) | Value::Null) {
                 entry.key_pos
@@ -105,7 +115,7 @@ impl Node {
                 node.pos
             };
         }
-        pos
+        (pos, true)
     }
 }
 
