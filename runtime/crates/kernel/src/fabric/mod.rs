@@ -1,11 +1,11 @@
 //! The fabric joins the pods' network stacks: it gives them addresses and names and says which stack has an address. Owns routes,
-//! addresses ([`ipam`]) and names ([`dns`]); not sockets or ports, which are in [`crate::netns`]. Nothing here reaches the
+//! addresses (`ipam`) and names (`dns`); not sockets or ports, which are in [`crate::netns`]. Nothing here reaches the
 //! host's network.
 //!
 //! The node is a stack of its own with the gateway's address. It has no listening sockets, so a pod that connects to it is refused;
 //! published ports come from it ([`NetNs::host_connect`]).
 //!
-//! A link between two pods (latency, loss, partition) belongs to [`Fabric::owner`]'s answer, the only place where one stack finds
+//! A link between two pods (latency, loss, partition) belongs to `Fabric::owner`'s answer, the only place where one stack finds
 //! another.
 
 mod dns;
@@ -93,7 +93,7 @@ impl Fabric {
     /// Makes a fabric without pods. Ephemeral ports are drawn from streams of `entropy`.
     ///
     /// # Errors
-    /// [`Errno::Inval`] if a network of `config` is too small or its prefix too long.
+    /// [`crate::Errno::Inval`] if a network of `config` is too small or its prefix too long.
     pub fn new(clock: Clock, entropy: &Entropy, config: FabricConfig) -> Result<Arc<Self>> {
         let ipam = Ipam::new(config.pod_cidr_v4, config.pod_cidr_v6)?;
         let (gateway_v4, gateway_v6) = ipam.gateway();
@@ -122,7 +122,7 @@ impl Fabric {
     /// over from one that still terminates; the name then has both addresses.
     ///
     /// # Errors
-    /// [`Errno::AddrNotAvail`] if no address is free.
+    /// [`crate::Errno::AddrNotAvail`] if no address is free.
     pub fn attach(self: &Arc<Self>, pod: PodIdentity) -> Result<Arc<NetNs>> {
         let mut state = self.state.lock();
         let names = dns::names_of(&pod, &self.config.cluster_domain);

@@ -5,7 +5,7 @@
 //! - `ring`, `wakers`: what sockets are made of. - `names`: `/etc/hosts`, then the fabric's names.
 //! - `info`, `proc_net`: what `ss(8)` and `/proc/net` show.
 //!
-//! It does not know other pods: where an address outside of the pod leads, the [`crate::fabric`] says ([`NetNs::route`] is the one
+//! It does not know other pods: where an address outside of the pod leads, the [`crate::fabric`] says (`NetNs::route` is the one
 //! place that asks, and where a link with latency or loss would be found). Loopback traffic never gets there, so that one pod
 //! cannot reach the loopback of another (abuse case N1), and the source of everything is filled in here (N7).
 //!
@@ -36,7 +36,7 @@ use self::addr::Bound;
 pub use self::addr::Family;
 pub use self::info::{Protocol, SocketInfo, TcpState};
 use self::names::Names;
-pub use self::names::{DnsConfig, HostsEntry};
+pub use self::names::{DnsConfig, HostsEntry, MAX_HOSTS_ENTRIES, MAX_SEARCH_DOMAINS};
 use self::ports::{Entry, PortTable};
 use self::tcp::Listener;
 pub use self::tcp::{
