@@ -30,6 +30,7 @@ A="$P/apt"
 # 1. package lists of the machine's own sources, fetched afresh into a private directory: the machine's may be stale
 own=(-q -o Dir::State::lists="$A/own" -o Dir::Cache="$A/cache" -o Acquire::Languages=none
      -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false)
+[ "$(id -u)" -ne 0 ] || own+=(-o APT::Sandbox::User=root)      # apt's own user cannot write below PREFIX
 say "fetching package lists"
 apt-get "${own[@]}" update >/dev/null
 cd "$P/debs"
@@ -42,15 +43,24 @@ apt-get "${own[@]}" download "rustc-web=$v" "libstd-rust-web-$mm=$v" "libstd-rus
   clang-19 lld-19 libclang-cpp19 libclang-common-19-dev libclang-rt-19-dev-wasm32 libllvm19 >/dev/null
 llvm=$(dpkg-deb -f libstd-rust-web-"$mm"*.deb Depends | grep -o 'libllvm[0-9]*' | head -1)
 [ "$llvm" = libllvm19 ] || apt-get "${own[@]}" download "$llvm" >/dev/null
-for dep in libz3-4 libedit2 libbsd0 libmd0; do          # what LLVM links to and a slim machine may lack
-  ldconfig -p 2>/dev/null | grep -q "${dep%%-*}\.so" || apt-get "${own[@]}" download "$dep" >/dev/null 2>&1 || true
-done
+# what LLVM links to, where a slim machine lacks it
+while read -r so package; do
+  /sbin/ldconfig -p | grep -qF "$so" || apt-get "${own[@]}" download "$package" >/dev/null
+done <<'LIBRARIES'
+libz3.so.4 libz3-4
+libedit.so.2 libedit2
+libbsd.so.0 libbsd0
+libmd.so.0 libmd0
+libxml2.so.2 libxml2
+libicuuc.so.72 libicu72
+libffi.so.8 libffi8
+LIBRARIES
 
 # 2. a wasi-libc that has wasip2: an arch-independent package of a newer suite from the same mirror. The one of trixie
 #    itself fails reads and writes on sockets (EBADF), backports' is good.
 other=("${own[@]}" -o Dir::Etc::sourcelist="$A/other.list" -o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists="$A/other")
 codename=$(. /etc/os-release; echo "$VERSION_CODENAME")
-mirror=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $codename" "Created-By: Packages" | head -1)
+mirror=$(apt-get "${own[@]}" indextargets --format '$(REPO_URI)' "Codename: $codename" "Created-By: Packages" | head -1)
 libc=
 for suite in trixie-backports forky trixie; do
   echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" > "$A/other.list"
