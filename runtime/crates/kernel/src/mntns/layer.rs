@@ -155,6 +155,38 @@ impl Layer {
         self.nodes.len() as u64 - 1
     }
 
+    /// Hands a canonical encoding of the tree to `sink`, piece by piece: equal trees give equal bytes, so a hash of them names
+    /// the layer. Names and contents come with their lengths, in the order of the paths.
+    pub fn encode(&self, mut sink: impl FnMut(&[u8])) {
+        let mut piece = |bytes: &[u8]| {
+            sink(&(bytes.len() as u64).to_le_bytes());
+            sink(bytes);
+        };
+        let mut left: Vec<(&str, u32)> = vec![("", 0)];
+        while let Some((name, index)) = left.pop() {
+            let node = self.node(index);
+            piece(name.as_bytes());
+            let meta = [u64::from(node.mode), u64::from(node.uid), u64::from(node.gid), node.mtime];
+            meta.iter().for_each(|number| piece(&number.to_le_bytes()));
+            match &node.body {
+                LayerBody::Dir { children, opaque, .. } => {
+                    piece(if *opaque { b"opaque" } else { b"dir" });
+                    piece(&(children.len() as u64).to_le_bytes());
+                    left.extend(children.iter().rev().map(|(name, index)| (&**name, *index)));
+                }
+                LayerBody::File(bytes) => {
+                    piece(b"file");
+                    piece(bytes);
+                }
+                LayerBody::Symlink(target) => {
+                    piece(b"symlink");
+                    piece(target.as_bytes());
+                }
+                LayerBody::Whiteout => piece(b"whiteout"),
+            }
+        }
+    }
+
     pub(crate) fn root(&self) -> &LayerNode {
         &self.nodes[0]
     }

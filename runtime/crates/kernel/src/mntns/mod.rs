@@ -36,6 +36,8 @@ mod quota;
 mod synthetic;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod tmpfs;
 mod types;
 mod volume;

@@ -341,7 +341,9 @@ mod tests {
     proptest! {
         #[test]
         fn pages_behave_like_one_vector(
-            base in proptest::collection::vec(any::<u8>(), 0..10_000),
+            base in (any::<u8>(), 0usize..10_000).prop_map(|(first, length)| {
+                (0..length).map(|at| first.wrapping_add(at as u8)).collect::<Vec<u8>>()
+            }),
             steps in proptest::collection::vec((0u8..3, 0u64..20_000, 0usize..9_000, any::<u8>()), 1..30),
         ) {
             let quota = Quota::root("q", None, None);

@@ -28,7 +28,7 @@ impl OpenFile {
         }
         let follow = options.follow_symlinks && !(options.create && options.exclusive);
         for _ in 0..OPEN_TRIES {
-            let found = self.walk(cred).resolve(path, follow)?;
+            let found = self.find(cred, path, follow)?;
             match &found.at {
                 Some(at) => return self.open_existing(cred, at, options),
                 None if !options.create => return Err(Errno::NoEnt),
@@ -92,7 +92,7 @@ impl OpenFile {
     /// # Errors
     /// Those of a path walk.
     pub fn stat_at(&self, cred: &Cred, path: &str, follow: bool) -> Result<Stat> {
-        let found = self.walk(cred).resolve(path, follow)?;
+        let found = self.find(cred, path, follow)?;
         let at = found.existing()?;
         at.node.stat(self.ns.table().dev(at.mount))
     }
@@ -155,7 +155,7 @@ impl OpenFile {
     /// # Errors
     /// [`Errno::Inval`] if it is none, and those of a path walk.
     pub fn readlink_at(&self, cred: &Cred, path: &str) -> Result<String> {
-        self.walk(cred).resolve(path, false)?.existing()?.node.readlink()
+        self.find(cred, path, false)?.existing()?.node.readlink()
     }
 
     /// Adds the name `new` for what `old` is.
@@ -163,7 +163,7 @@ impl OpenFile {
     /// # Errors
     /// [`Errno::XDev`] across mounts, [`Errno::Perm`] for a directory, [`Errno::MLink`], and as [`OpenFile::mkdir_at`].
     pub fn link_at(&self, cred: &Cred, old: &str, follow: bool, new_dir: &OpenFile, new: &str) -> Result<()> {
-        let source = self.walk(cred).resolve(old, follow)?;
+        let source = self.find(cred, old, follow)?;
         let source = source.existing()?;
         let found = new_dir.walk(cred).resolve(new, false)?;
         if found.must_be_dir && found.at.is_none() {
@@ -221,7 +221,7 @@ impl OpenFile {
         follow: bool,
         change: impl FnOnce(&Ctx<'_>, &Node) -> Result<()>,
     ) -> Result<()> {
-        let found = self.walk(cred).resolve(path, follow)?;
+        let found = self.find(cred, path, follow)?;
         let at = found.existing()?;
         self.check_writable_mount(at)?;
         change(&self.ns.ctx(cred), &at.node)
@@ -229,6 +229,11 @@ impl OpenFile {
 
     fn walk<'a>(&'a self, cred: &'a Cred) -> Walk<'a> {
         Walk { table: self.ns.table(), start: &self.at, cred, rooted: self.rooted }
+    }
+
+    /// Walks to what a path means, for calls that do not work on its last name: a slash after a link follows it.
+    fn find(&self, cred: &Cred, path: &str, follow: bool) -> Result<Found> {
+        self.walk(cred).resolve(path, follow || path.ends_with('/'))
     }
 
     /// The name under which something can be made.
