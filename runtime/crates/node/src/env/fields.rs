@@ -103,7 +103,7 @@ pub fn resource(
     reference: &ResourceFieldSelector,
 ) -> Result<String, ConfigError> {
     let container = match reference.container_name.as_deref() {
-        Some(name) if !name.is_empty() && name != container.name => find(context, name)?,
+        Some(name) if !name.is_empty() => find(context, name)?,
         _ => container,
     };
     let (kind, name) =
@@ -131,6 +131,15 @@ pub fn resource(
     let (value, divisor) =
         if name == "cpu" { (value.millis(), divisor.millis()) } else { (value.value(), divisor.value()) };
     Ok((i128::from(value) + i128::from(divisor) - 1).div_euclid(i128::from(divisor.max(1))).to_string())
+}
+
+/// The value of a `resourceFieldRef` in a volume, which must name its container.
+///
+/// # Errors
+/// As [`resource`].
+pub fn resource_of_named(context: &PodContext<'_>, reference: &ResourceFieldSelector) -> Result<String, ConfigError> {
+    let container = find(context, reference.container_name.as_deref().unwrap_or_default())?;
+    resource(context, container, reference)
 }
 
 fn find<'a>(context: &PodContext<'a>, name: &str) -> Result<&'a Container, ConfigError> {

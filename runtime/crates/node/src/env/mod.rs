@@ -4,7 +4,7 @@
 //! - [`fields`]: `fieldRef` and `resourceFieldRef`
 //!
 //! Owns the order and the errors. Does not own the objects it reads ([`crate::objects`]) or the variables that the runtime adds
-//! beneath all others ([`with_runtime_defaults`] names them).
+//! where the manifest has none (`PATH`, `HOSTNAME`): `$(HOSTNAME)` in a manifest does not see them.
 
 pub mod expansion;
 pub mod fields;
@@ -13,9 +13,6 @@ use indexmap::IndexMap;
 use k8s_openapi::api::core::v1::{Container, EnvVarSource};
 
 use crate::objects::{Objects, PodContext};
-
-/// The search path of a container whose image and manifest name none (containerd's default).
-pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Why a container cannot be made from its manifest as things are: the kubelet's `CreateContainerConfigError`. Retried, as the
 /// missing object may appear. The words are the kubelet's where it has this error.
@@ -130,19 +127,6 @@ pub fn environment(context: &PodContext<'_>, container: &Container) -> Result<En
 /// `command` or `args` with the references that the manifest's environment knows.
 pub fn expand_all(words: Option<&Vec<String>>, env: &Environment) -> Vec<String> {
     words.into_iter().flatten().map(|word| expansion::expand(word, |name| env.get(name).map(String::as_str))).collect()
-}
-
-/// What a program is started with: the runtime's `PATH` and `HOSTNAME`, unless the manifest sets them, and the manifest's variables.
-/// They are added last because `$(PATH)` and `$(HOSTNAME)` in a manifest do not see them.
-pub fn with_runtime_defaults(env: Environment, hostname: &str) -> Vec<(String, String)> {
-    let mut out = Vec::with_capacity(env.len() + 2);
-    for (name, value) in [("PATH", DEFAULT_PATH), ("HOSTNAME", hostname)] {
-        if !env.contains_key(name) {
-            out.push((name.to_owned(), value.to_owned()));
-        }
-    }
-    out.extend(env);
-    out
 }
 
 fn add_config_map(

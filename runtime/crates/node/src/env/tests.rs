@@ -114,8 +114,6 @@ fn commands_are_expanded_with_the_manifests_variables_only() {
     let env: Environment = [("A".to_owned(), "1".to_owned())].into_iter().collect();
     let words = vec!["$(A)".to_owned(), "$(HOSTNAME)".to_owned(), "$$(A)".to_owned()];
     assert_eq!(expand_all(Some(&words), &env), ["1", "$(HOSTNAME)", "$(A)"]);
-    let full = with_runtime_defaults(env, "host");
-    assert_eq!(full, pairs(&[("PATH", DEFAULT_PATH), ("HOSTNAME", "host"), ("A", "1")]));
 }
 
 #[test]

@@ -1,0 +1,193 @@
+//! How a container is made and started (kuberuntime_container.go `startContainer`): image, configuration, create, start. Each step
+//! has its own error, reason and event.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Container as ContainerSpec;
+use wasmpod_cri::container::START_ERROR_CODE;
+use wasmpod_cri::{Container, ContainerConfig, ContainerState, CriError, Image, OutputSink, Port, Protocol, StdStream};
+
+use super::{Message, RETRY, Worker};
+use crate::env::{self, ConfigError};
+use crate::events::{ContainerChange, EventType, Observer, OutputStream};
+use crate::lifecycle::plan::Slot;
+use crate::lifecycle::state::Exit;
+use crate::objects::{PodContext, PodRef};
+use crate::{resources, security, volumes};
+
+/// Where a container leaves its last words when the manifest does not say.
+const DEFAULT_TERMINATION_LOG: &str = "/dev/termination-log";
+
+impl Worker {
+    /// Starts the next run of the container of `slot`; what fails is noted in its record.
+    pub(super) async fn start(&mut self, slot: Slot) {
+        let Some(spec) = self.container_spec(slot) else { return };
+        let image = match self.image(&spec).await {
+            Ok(image) => image,
+            Err((reason, message)) => return self.fail(slot, &spec, reason, message, RETRY),
+        };
+        let config = match self.container_config(slot, &spec, image) {
+            Ok(config) => config,
+            Err(error) => return self.fail(slot, &spec, "CreateContainerConfigError", error.to_string(), RETRY),
+        };
+        let Some(sandbox) = self.sandbox.clone() else { return };
+        let attempt = config.attempt;
+        self.state.record_mut(slot).image_id.clone_from(&config.image.id);
+        let container = match self.shared.runtime.create_container(&sandbox, config).await {
+            Ok(container) => container,
+            Err(error) => return self.fail(slot, &spec, "CreateContainerError", error.to_string(), RETRY),
+        };
+        self.event(Some(&spec.name), EventType::Normal, "Created", "Container created".to_owned());
+        let started_at = self.now();
+        match container.start() {
+            Ok(()) => {
+                self.event(Some(&spec.name), EventType::Normal, "Started", "Container started".to_owned());
+                self.state.record_mut(slot).note_started(container.id().to_owned(), started_at);
+                let change = ContainerChange::Started { attempt };
+                self.shared.observer.container(&self.reference, &spec.name, &change);
+                self.watch(slot, container.clone());
+                self.containers.insert(slot, container);
+            }
+            Err(error) => self.failed_to_start(slot, &spec, &container, &error, attempt),
+        }
+    }
+
+    fn container_spec(&self, slot: Slot) -> Option<ContainerSpec> {
+        let spec = self.request.pod.spec.as_ref()?;
+        match slot {
+            Slot::Init(index) => spec.init_containers.as_ref()?.get(index).cloned(),
+            Slot::Main(index) => spec.containers.get(index).cloned(),
+        }
+    }
+
+    async fn image(&self, spec: &ContainerSpec) -> Result<Arc<Image>, (&'static str, String)> {
+        let reference = spec.image.as_deref().unwrap_or_default();
+        let Some(source) = self.request.images.get(reference) else {
+            let message = format!("Container image {reference:?} is not present with pull policy of Never");
+            return Err(("ErrImageNeverPull", message));
+        };
+        let loaded = self.shared.runtime.load_image(source, reference).await;
+        let image = loaded.map_err(|error| {
+            let message = format!("Failed to pull image {reference:?}: {error}");
+            self.event(Some(&spec.name), EventType::Warning, "Failed", message);
+            ("ErrImagePull", error.to_string())
+        })?;
+        let message = format!("Container image {reference:?} already present on machine and can be accessed by the pod");
+        self.event(Some(&spec.name), EventType::Normal, "Pulled", message);
+        Ok(image)
+    }
+
+    fn container_config(
+        &self,
+        slot: Slot,
+        spec: &ContainerSpec,
+        image: Arc<Image>,
+    ) -> Result<ContainerConfig, ConfigError> {
+        let pod_spec = self.request.pod.spec.as_ref().ok_or_else(|| ConfigError::NoContainer(spec.name.clone()))?;
+        let context = PodContext {
+            pod: &self.request.pod,
+            reference: &self.reference,
+            pod_ips: self.state.sandbox.ips(),
+            node: &self.shared.node,
+            objects: &self.shared.objects,
+        };
+        let env = env::environment(&context, spec)?;
+        let cred = security::cred(pod_spec, spec, &self.reference)?;
+        let mounts = volumes::mounts(spec, &self.volumes, &env)?;
+        let (pod, container) = (self.reference.clone(), spec.name.clone());
+        let output = Output { pod, container, observer: self.shared.observer.clone() };
+        Ok(ContainerConfig {
+            name: spec.name.clone(),
+            attempt: self.state.record(slot).next_attempt(),
+            image,
+            command: env::expand_all(spec.command.as_ref(), &env),
+            args: env::expand_all(spec.args.as_ref(), &env),
+            env: env.into_iter().collect(),
+            working_dir: spec.working_dir.clone().unwrap_or_default(),
+            cred,
+            limits: resources::container_limits(spec),
+            mounts,
+            ports: ports(spec),
+            termination_message_path: spec
+                .termination_message_path
+                .clone()
+                .filter(|path| !path.is_empty())
+                .unwrap_or_else(|| DEFAULT_TERMINATION_LOG.to_owned()),
+            ephemeral_storage_limit: resources::ephemeral_storage_limit(spec),
+            read_only_root: spec.security_context.as_ref().and_then(|s| s.read_only_root_filesystem) == Some(true),
+            output: Some(Arc::new(output)),
+        })
+    }
+
+    /// Notes that the container cannot be made now and when it is tried again.
+    fn fail(&mut self, slot: Slot, spec: &ContainerSpec, reason: &'static str, message: String, retry: Duration) {
+        let told = match reason {
+            "ErrImagePull" | "ErrImageNeverPull" => format!("Error: {reason}"),
+            _ => format!("Error: {message}"),
+        };
+        self.event(Some(&spec.name), EventType::Warning, "Failed", told);
+        let until = self.now() + retry;
+        self.wait(slot, reason, message, until);
+    }
+
+    /// The container was made and its program does not run: an exit like any other for the restart policy.
+    fn failed_to_start(
+        &mut self,
+        slot: Slot,
+        spec: &ContainerSpec,
+        container: &Container,
+        error: &CriError,
+        attempt: u32,
+    ) {
+        let message = error.to_string();
+        self.event(Some(&spec.name), EventType::Warning, "Failed", format!("Error: {message}"));
+        let (code, reason) = match container.state() {
+            ContainerState::Exited(exited) => (exited.exit_code, exited.reason),
+            ContainerState::Created | ContainerState::Running { .. } => (START_ERROR_CODE, "StartError"),
+        };
+        let (now, id) = (self.now(), container.id().to_owned());
+        let reason = reason.to_owned();
+        let change = ContainerChange::Exited { attempt, code, reason: reason.clone(), message: message.clone() };
+        let exit = Exit { id, code, reason, message, started_at: now, finished_at: now };
+        self.state.record_mut(slot).note_failed_start(exit);
+        self.shared.observer.container(&self.reference, &spec.name, &change);
+    }
+
+    /// Sends the end of a run to the mailbox.
+    fn watch(&self, slot: Slot, container: Arc<Container>) {
+        let mailbox = self.mailbox.clone();
+        let name = format!("{}/{} (watch)", self.reference.name, container.name());
+        self.shared.sim.spawn(name, async move {
+            let exited = container.wait().await;
+            let message = String::from_utf8_lossy(&container.termination_message()).into_owned();
+            mailbox.send(Message::Exited { slot, id: container.id().to_owned(), exited, message });
+        });
+    }
+}
+
+fn ports(spec: &ContainerSpec) -> Vec<Port> {
+    let one = |port: &k8s_openapi::api::core::v1::ContainerPort| {
+        let protocol = if port.protocol.as_deref() == Some("UDP") { Protocol::Udp } else { Protocol::Tcp };
+        let number = u16::try_from(port.container_port).ok()?;
+        Some(Port { name: port.name.clone().filter(|name| !name.is_empty()), port: number, protocol })
+    };
+    spec.ports.iter().flatten().filter_map(one).collect()
+}
+
+/// Passes a container's lines on to the observer.
+struct Output {
+    pod: PodRef,
+    container: String,
+    observer: Arc<dyn Observer>,
+}
+
+impl OutputSink for Output {
+    fn line(&self, stream: StdStream, line: &[u8], partial: bool) {
+        let stream = match stream {
+            StdStream::Stdout => OutputStream::Stdout,
+            StdStream::Stderr => OutputStream::Stderr,
+        };
+        self.observer.output(&self.pod, &self.container, stream, line, partial);
+    }
+}
