@@ -7,12 +7,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
 
+use super::explain::explain;
 use super::map::MapBuilder;
 use super::node::{Node, Pos, Value};
 use super::scalar::{go_float, resolve};
-use super::source::position;
 use super::{MAX_DEPTH, MAX_DOCUMENTS, MAX_EXPANDED_BYTES, MAX_LINE_INDICATORS, MAX_NODES, Parsed, SyntaxError};
 
 /// What a value costs besides its text when an alias copies it.
@@ -240,49 +240,9 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>, at: Pos) ->
     Ok(Node { pos: at, value, raw })
 }
 
-fn pos(mark: Marker) -> Pos {
+pub(super) fn pos(mark: Marker) -> Pos {
     Pos {
         line: u32::try_from(mark.line()).unwrap_or(u32::MAX),
         column: u32::try_from(mark.col().saturating_add(1)).unwrap_or(u32::MAX),
     }
-}
-
-/// The parser's words in ours, for the mistakes that are made most.
-fn explain(text: &str, error: &ScanError) -> SyntaxError {
-    let at = pos(*error.marker());
-    let info = error.info();
-    if info.contains("recursion limit") {
-        return SyntaxError::too_deep(at);
-    }
-    if info.contains("unknown anchor") {
-        return SyntaxError::new(at, "the alias refers to an anchor that is not defined before it");
-    }
-    if let Some(tab) = tab_in_indentation(text, at.line) {
-        return SyntaxError::new(tab, "tab character in the indentation; YAML allows only spaces there");
-    }
-    let open_quote =
-        info.contains("quoted scalar") && (info.contains("unexpected") || info.contains("invalid indentation"));
-    if open_quote {
-        return SyntaxError::new(at, "the quoted string that starts here does not end").help("close the quote");
-    }
-    if info.contains("mapping values are not allowed") {
-        return SyntaxError::new(at, "YAML syntax error: a key is not allowed here")
-            .help("check the indentation, and quote text that contains \": \"");
-    }
-    if info.contains("did not find expected key") || info.contains("did not find expected '-' indicator") {
-        return SyntaxError::new(at, "YAML syntax error: this line does not fit the lines before it")
-            .help("check the indentation");
-    }
-    if info.contains("unexpected character: `@'") || info.contains("unexpected character: ``'") {
-        return SyntaxError::new(at, "text may not start with this character").help("quote it");
-    }
-    SyntaxError::new(at, format!("YAML syntax error: {info}"))
-}
-
-/// The first tab before the text of a line.
-fn tab_in_indentation(text: &str, line: u32) -> Option<Pos> {
-    let content = text.split('\n').nth(usize::try_from(line).ok()?.checked_sub(1)?)?;
-    let indentation = &content[..content.len() - content.trim_start_matches([' ', '\t']).len()];
-    let at = indentation.find('\t')?;
-    Some(Pos { line, column: position(&indentation[..at]).column })
 }

@@ -2,6 +2,7 @@
 //!
 //! - `source` checks size and encoding, and explains them
 //! - `compose` turns `saphyr-parser`'s events into trees: anchors, merge keys, limits
+//! - `explain` puts the parser's errors in our words
 //! - `scalar` says what a plain scalar means (YAML 1.1, as kubectl reads it)
 //! - `json` reads JSON, where its rules differ from YAML's (surrogate pairs, `\/`)
 //! - `node` is the tree, and finds field paths in it
@@ -9,6 +10,7 @@
 //! Does not know Kubernetes: kinds and fields are the business of `schema`.
 
 mod compose;
+mod explain;
 mod json;
 mod map;
 pub(crate) mod node;

@@ -49,6 +49,29 @@ fn documents_and_scalars() {
 }
 
 #[test]
+fn syntax_errors_are_explained() {
+    for (text, line, column, part) in [
+        ("a: 'it's'\n", 1, 8, "after the end of a quoted string"),
+        ("a:\n  - b: 1\n - c: 2\n", 3, 2, "does not fit the lines before it"),
+        ("a: [\"a\", \"b\"\nb: 1\n", 2, 1, "is not closed"),
+        ("a: {a: b\nc: d\n", 2, 2, "is not closed"),
+        ("a: 1\nkey value\nb: 2\n", 3, 1, "neither a key nor part of a value"),
+        ("a: %x\n", 1, 4, "may not start with this character"),
+        ("a: `x`\n", 1, 4, "may not start with this character"),
+        ("a: @x\n", 1, 4, "may not start with this character"),
+        ("a:\tb\n", 1, 4, "a tab after the colon"),
+        ("a:\n\tb: 1\n", 2, 1, "tab character in the indentation"),
+        ("a: \"\\q\"\n", 1, 4, "unknown escape"),
+        ("a: - b\n", 1, 4, "a list item is not allowed here"),
+        ("a: \"x\n", 1, 4, "does not end"),
+        ("a: b: c\n", 1, 5, "a key is not allowed here"),
+    ] {
+        let error = parse(text.as_bytes()).unwrap_err();
+        assert!(error.message.contains(part) && error.pos == Pos { line, column }, "{text:?}: {error:?}");
+    }
+}
+
+#[test]
 fn aliases_and_merge_keys() {
     for (text, want) in [
         ("a: &x {b: 1}\nc: *x\n", "{a={b=1} c={b=1}}"),
