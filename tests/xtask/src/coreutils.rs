@@ -15,6 +15,18 @@ use crate::toolchain::Toolchain;
 /// The version that is built.
 pub const VERSION: &str = "0.12.0";
 
+/// The tools it holds, as `coreutils --list` prints them.
+#[rustfmt::skip]
+pub const TOOLS: [&str; 79] = [
+    "[", "arch", "b2sum", "base32", "base64", "basename", "basenc", "cat", "cksum", "comm", "cp", "csplit",
+    "cut", "date", "dd", "dir", "dircolors", "dirname", "echo", "expand", "expr", "factor", "false", "fmt",
+    "fold", "head", "hostid", "join", "link", "ln", "ls", "md5sum", "mkdir", "mktemp", "mv", "nice", "nl",
+    "nproc", "numfmt", "od", "paste", "pathchk", "pr", "printenv", "printf", "ptx", "pwd", "readlink",
+    "realpath", "rm", "rmdir", "seq", "sha1sum", "sha224sum", "sha256sum", "sha384sum", "sha512sum", "shred",
+    "shuf", "sleep", "sort", "split", "sum", "tail", "tee", "test", "touch", "tr", "true", "truncate",
+    "tsort", "tty", "uname", "unexpand", "uniq", "unlink", "vdir", "wc", "yes",
+];
+
 /// Where the built file is or will be.
 #[must_use]
 pub fn path(root: &Path, target: Target) -> PathBuf {
