@@ -20,7 +20,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use wasmpod_sim::{Clock, Instant, Sleep};
 
-use super::sched::{ClientId, GroupId, Sched};
+use super::sched::{ClientId, Decision, GroupId, Sched};
 use super::{Cgroup, Limits, RootConfig, kubernetes};
 
 /// The period of `cpu.max`.
@@ -38,10 +38,9 @@ pub enum CpuDecision {
         /// The most fuel to use before that. More is debt.
         fuel: u64,
     },
-    /// Not now: the quota is used up, or it is not yet known whether there is a CPU. Ask again at `until`, or when woken, whichever
-    /// is first ([`CpuClient::acquire`] does so).
+    /// The quota is used up. Ask again at `until`, or when woken, because the limit was changed ([`CpuClient::acquire`] does both).
     Throttled {
-        /// When to ask again.
+        /// The start of the period in which there is quota again.
         until: Instant,
     },
     /// All CPUs are busy. The task is woken when it is its turn.
@@ -118,7 +117,7 @@ impl Cgroup {
     /// Makes a runnable of this cgroup; one per process that computes.
     pub fn cpu_client(self: &Arc<Self>) -> CpuClient {
         let id = self.cpu.sched.lock().add_client(self.group);
-        CpuClient { cgroup: self.clone(), id }
+        CpuClient { cgroup: self.clone(), id, look_again: None }
     }
 
     /// CPU counters of this cgroup and all below, as of now.
@@ -144,13 +143,33 @@ impl Cgroup {
 pub struct CpuClient {
     cgroup: Arc<Cgroup>,
     id: ClientId,
+    /// Wakes the task while it watches over a CPU that is kept for another (see `sched`).
+    look_again: Option<Sleep>,
 }
 
 impl CpuClient {
     /// Asks for a CPU. `now` must not go back between calls. Who was told to wait and is woken asks again, or gives its turn up by
     /// [`CpuClient::park`] or by being dropped: until then the CPU is kept for it.
     pub fn poll_acquire(&mut self, cx: &mut Context<'_>, now: Instant) -> CpuDecision {
-        self.cgroup.cpu.locked(|sched| sched.acquire(self.id, cx.waker(), now))
+        match self.cgroup.cpu.locked(|sched| sched.acquire(self.id, cx.waker(), now)) {
+            Decision::Run { fuel } => {
+                self.look_again = None;
+                CpuDecision::Run { fuel }
+            }
+            Decision::Throttled { until } => {
+                self.look_again = None;
+                CpuDecision::Throttled { until }
+            }
+            Decision::Queued { look_again } => {
+                self.look_again = look_again.map(|at| self.cgroup.cpu.clock.sleep_until(at));
+                if let Some(sleep) = &mut self.look_again
+                    && Pin::new(sleep).poll(cx).is_ready()
+                {
+                    cx.waker().wake_by_ref();
+                }
+                CpuDecision::Queued
+            }
+        }
     }
 
     /// Gives the CPU back and charges `used_fuel` here and in every cgroup above. Without a CPU it only charges.

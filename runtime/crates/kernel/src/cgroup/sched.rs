@@ -19,7 +19,7 @@ use slab::Slab;
 use wasmpod_sim::Instant;
 
 use super::bandwidth::{Bandwidth, Reservation};
-use super::cpu::{CpuDecision, CpuStats};
+use super::cpu::CpuStats;
 use super::{DEFAULT_WEIGHT, MAX_WEIGHT, MIN_WEIGHT};
 
 /// How long a CPU is kept for a client that is expected to ask again. Such a client is runnable, so it asks as soon as the
@@ -131,6 +131,21 @@ pub(super) struct Sched {
     discarded: Vec<Waker>,
 }
 
+/// The answer to a client that asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    Run {
+        fuel: u64,
+    },
+    Throttled {
+        until: Instant,
+    },
+    /// Its waker is kept. The watcher must also ask again at `look_again`.
+    Queued {
+        look_again: Option<Instant>,
+    },
+}
+
 /// What is to be done once the lock is released.
 pub(super) struct Afterwards {
     /// To be woken.
@@ -233,15 +248,15 @@ impl Sched {
         (group.usage, stats)
     }
 
-    pub(super) fn acquire(&mut self, id: ClientId, waker: &Waker, now: Instant) -> CpuDecision {
+    pub(super) fn acquire(&mut self, id: ClientId, waker: &Waker, now: Instant) -> Decision {
         let state = self.clients[id.0].state;
         if let State::Running { reserved, .. } = state {
-            return CpuDecision::Run { fuel: reserved }; // asked again without a release: the same slice
+            return Decision::Run { fuel: reserved }; // asked again without a release: the same slice
         }
         if let Some(until) = self.blocked_until(id, now) {
             self.release_with(id, 0, now, false);
             self.set_waker(id, waker);
-            return CpuDecision::Throttled { until };
+            return Decision::Throttled { until };
         }
         match state {
             State::Granted { .. } => {
@@ -265,10 +280,10 @@ impl Sched {
         if matches!(self.clients[id.0].state, State::Granted { .. }) {
             return self.run(id, now);
         }
-        match self.expected.iter().filter_map(|&expected| self.kept_until(expected)).min() {
-            Some(until) if self.watcher == Some(id) => CpuDecision::Throttled { until },
-            _ => CpuDecision::Queued,
-        }
+        let watches = self.watcher == Some(id);
+        let look_again =
+            self.expected.iter().filter(|_| watches).filter_map(|&expected| self.kept_until(expected)).min();
+        Decision::Queued { look_again }
     }
 
     pub(super) fn release(&mut self, id: ClientId, used: u64, now: Instant) {
@@ -322,7 +337,7 @@ impl Sched {
         self.dispatch(now);
     }
 
-    fn run(&mut self, id: ClientId, now: Instant) -> CpuDecision {
+    fn run(&mut self, id: ClientId, now: Instant) -> Decision {
         let mut fuel = self.slice;
         let limited = self.limited(self.clients[id.0].group);
         let mut next = limited;
@@ -342,7 +357,7 @@ impl Sched {
         let client = &mut self.clients[id.0];
         client.state = State::Running { reserved: fuel, at: reservation };
         self.discarded.extend(client.waker.take());
-        CpuDecision::Run { fuel }
+        Decision::Run { fuel }
     }
 
     fn charge(&mut self, id: ClientId, reserved: u64, at: Reservation, used: u64, now: Instant) {
