@@ -119,9 +119,7 @@ async fn read_at<T: HasCtx>(
     } else {
         fill(call, &description, nonblocking, &regions, at, false).await?
     };
-    let mut guest = call.guest();
-    guest.charge_bytes(read as usize);
-    Ok(guest.memory.put_u32(out, read)?)
+    Ok(call.guest().memory.put_u32(out, read)?)
 }
 
 async fn write_at<T: HasCtx>(
@@ -139,9 +137,7 @@ async fn write_at<T: HasCtx>(
     } else {
         drain(call, &description, nonblocking, &regions, at).await?
     };
-    let mut guest = call.guest();
-    guest.charge_bytes(written as usize);
-    Ok(guest.memory.put_u32(out, written)?)
+    Ok(call.guest().memory.put_u32(out, written)?)
 }
 
 fn read_some(description: &Description, buffer: &mut [u8], at: At) -> Result<usize> {
@@ -202,7 +198,7 @@ pub(super) async fn fill<T: HasCtx>(
             Err(errno) => return Err(errno.into()),
         }
     }
-    Ok(progress.total)
+    Ok(progress.end(call))
 }
 
 /// As [`fill`], but what is read stays to be read: into the first buffer only, as the same bytes cannot be peeked at in parts.
@@ -217,7 +213,10 @@ pub(super) async fn peek<T: HasCtx>(
     let mut progress = Progress::new();
     loop {
         match socket.peek(call.guest().memory.slice_mut(pointer, len)?) {
-            Ok(read) => return Ok(progress.moved(read, len)),
+            Ok(read) => {
+                progress.moved(read, len);
+                return Ok(progress.end(call));
+            }
             Err(Errno::Again) if !nonblocking => progress.wait(call, description, Ready::READ).await,
             Err(errno) => return Err(errno.into()),
         }
@@ -275,7 +274,7 @@ async fn drain<T: HasCtx>(
             Err(errno) => return Err(errno.into()),
         }
     }
-    Ok(progress.total)
+    Ok(progress.end(call))
 }
 
 /// How far a call has come.
@@ -285,7 +284,7 @@ struct Progress {
     /// The buffer in use, and how much of it is done.
     region: usize,
     done: u32,
-    /// Bytes moved since others last ran.
+    /// Bytes moved since others last ran, which are not charged for yet.
     since_pause: u32,
     /// A wait ended and the call still would have blocked.
     waited: bool,
@@ -318,12 +317,18 @@ impl Progress {
         moved
     }
 
-    /// Lets others run if much was moved.
+    /// Charges for what was moved and lets others run, if it was much.
     async fn pause<T: HasCtx>(&mut self, call: &mut Blocking<'_, T>) {
         if self.since_pause >= CHUNK {
-            self.since_pause = 0;
+            self.end(call);
             call.yield_now().await;
         }
+    }
+
+    /// Charges for what was moved: how much it was in all.
+    fn end<T: HasCtx>(&mut self, call: &mut Blocking<'_, T>) -> u32 {
+        call.guest().charge_bytes(std::mem::take(&mut self.since_pause) as usize);
+        self.total
     }
 
     /// Waits for readiness. Being ready is a hint: after a false one others run first, so that it cannot become a busy loop.
@@ -354,6 +359,7 @@ pub(super) async fn send_datagram<T: HasCtx>(
         return Err(WasiErrno::MsgSize.into());
     }
     let datagram = gather(&call.guest().memory, regions)?;
+    call.guest().charge_bytes(datagram.len());
     let mut progress = Progress::new();
     loop {
         match write_some(description, &datagram, At::Position) {
@@ -385,6 +391,7 @@ pub(super) async fn receive_datagram<T: HasCtx>(
     };
     let mut rest = &datagram[..received.min(datagram.len())];
     let mut guest = call.guest();
+    guest.charge_bytes(rest.len());
     for region in regions.iter() {
         let (part, behind) = rest.split_at(rest.len().min(region.len as usize));
         guest.memory.put(region.pointer, part, 1)?;

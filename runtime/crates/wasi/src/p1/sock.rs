@@ -86,7 +86,6 @@ pub(super) async fn recv<T: HasCtx>(
         }
     };
     let mut guest = call.guest();
-    guest.charge_bytes(received as usize);
     guest.memory.put_u32(out, received)?;
     Ok(guest.memory.put_u16(out_flags, if truncated { RECV_DATA_TRUNCATED } else { 0 })?)
 }
