@@ -161,7 +161,8 @@ mod tests {
     fn classes() {
         let of = |list: Vec<serde_json::Value>| qos_class(&spec(json!({"containers": list})));
         let full = container(json!({"limits": {"cpu": "1", "memory": "1Mi"}}));
-        let same = container(json!({"limits": {"cpu": "1", "memory": "1Mi"}, "requests": {"cpu": "1000m", "memory": "1Mi"}}));
+        let same =
+            container(json!({"limits": {"cpu": "1", "memory": "1Mi"}, "requests": {"cpu": "1000m", "memory": "1Mi"}}));
         let less = container(json!({"limits": {"cpu": "1", "memory": "1Mi"}, "requests": {"cpu": "1m"}}));
         assert_eq!(of(vec![container(json!({}))]), QosClass::BestEffort);
         assert_eq!(of(vec![full.clone(), same]), QosClass::Guaranteed);

@@ -45,7 +45,9 @@ pub enum ConfigError {
         name: String,
     },
     /// A Secret's value is not text; WASI passes variables as UTF-8 only.
-    #[error("environment variable {variable} from Secret {namespace}/{name} is not UTF-8 text, which a WASI program cannot be given")]
+    #[error(
+        "environment variable {variable} from Secret {namespace}/{name} is not UTF-8 text, which a WASI program cannot be given"
+    )]
     NotUtf8 {
         /// The variable it would become.
         variable: String,
@@ -237,12 +239,7 @@ pub(crate) fn secret_data(
     Some(plain.chain(text).collect())
 }
 
-fn secret_text(
-    context: &PodContext<'_>,
-    value: Vec<u8>,
-    variable: &str,
-    name: &str,
-) -> Result<String, ConfigError> {
+fn secret_text(context: &PodContext<'_>, value: Vec<u8>, variable: &str, name: &str) -> Result<String, ConfigError> {
     String::from_utf8(value).map_err(|_| ConfigError::NotUtf8 {
         variable: variable.to_owned(),
         namespace: context.namespace().to_owned(),

@@ -80,9 +80,20 @@ fn value_from_everything() {
                 {"name": "KEY", "valueFrom": {"configMapKeyRef": {"name": "cm", "key": "A"}}},
                 {"name": "GONE", "valueFrom": {"configMapKeyRef": {"name": "cm", "key": "Z", "optional": true}}}]}));
     let expected = [
-        ("NAME", "p"), ("UID", "u1"), ("APP", "web"), ("NODE", "wasmpod"), ("IP", "10.244.0.5"),
-        ("IPS", "10.244.0.5,fd00:10:244::5"), ("SA", "default"), ("CPU", "1"), ("MILLI", "250"), ("MEM", "64"),
-        ("REQ", "0"), ("USER", "bob"), ("PASS", "x"), ("KEY", "1"),
+        ("NAME", "p"),
+        ("UID", "u1"),
+        ("APP", "web"),
+        ("NODE", "wasmpod"),
+        ("IP", "10.244.0.5"),
+        ("IPS", "10.244.0.5,fd00:10:244::5"),
+        ("SA", "default"),
+        ("CPU", "1"),
+        ("MILLI", "250"),
+        ("MEM", "64"),
+        ("REQ", "0"),
+        ("USER", "bob"),
+        ("PASS", "x"),
+        ("KEY", "1"),
     ];
     assert_eq!(got, pairs(&expected));
 }
@@ -98,9 +109,7 @@ fn unset_limits_are_the_nodes() {
 #[test]
 fn what_is_missing_is_named_as_the_kubelet_does() {
     let message = |container| build(container).unwrap_err().to_string();
-    let key = |kind: &str, name: &str, key: &str| {
-        json!({"name": "c", "env": [{"name": "V", "valueFrom": {kind: {"name": name, "key": key}}}]})
-    };
+    let key = |kind: &str, name: &str, key: &str| json!({"name": "c", "env": [{"name": "V", "valueFrom": {kind: {"name": name, "key": key}}}]});
     assert_eq!(message(key("configMapKeyRef", "nope", "k")), "configmap \"nope\" not found");
     assert_eq!(message(key("configMapKeyRef", "cm", "k")), "couldn't find key k in ConfigMap ns/cm");
     assert_eq!(message(key("secretKeyRef", "nope", "k")), "secret \"nope\" not found");
@@ -118,6 +127,7 @@ fn commands_are_expanded_with_the_manifests_variables_only() {
 
 #[test]
 fn maps_are_written_as_go_does() {
-    let got = env(json!({"name": "c", "env": [{"name": "L", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels"}}}]}));
+    let got =
+        env(json!({"name": "c", "env": [{"name": "L", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels"}}}]}));
     assert_eq!(got, pairs(&[("L", "app=\"web\"\nb=\"q\\\"\\n\"")]));
 }

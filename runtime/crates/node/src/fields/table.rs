@@ -214,10 +214,8 @@ static HOST_PATH: Type = Type {
     ],
 };
 
-static PROJECTED: Type = Type {
-    name: "ProjectedVolumeSource",
-    fields: &[f("defaultMode", Works), f("sources", Items(&PROJECTION))],
-};
+static PROJECTED: Type =
+    Type { name: "ProjectedVolumeSource", fields: &[f("defaultMode", Works), f("sources", Items(&PROJECTION))] };
 
 static PROJECTION: Type = Type {
     name: "VolumeProjection",

@@ -44,7 +44,8 @@ fn every_field_of_kubernetes_is_in_the_table_and_no_other() {
             }
         }
     }
-    for of in ["PodSpec", "Container", "Volume", "VolumeMount", "EnvVarSource", "SecurityContext", "PodSecurityContext"] {
+    for of in ["PodSpec", "Container", "Volume", "VolumeMount", "EnvVarSource", "SecurityContext", "PodSecurityContext"]
+    {
         assert!(seen.contains(&of), "{of} is not reached");
     }
 }
@@ -100,5 +101,7 @@ fn scheduling_is_accepted_with_a_warning() {
     let spec = json!({"nodeSelector": {"disk": "ssd"}, "tolerations": [{"key": "a"}], "containers": [{"name": "c"}]});
     let got = findings(spec);
     assert_eq!(got.len(), 2);
-    assert!(got.iter().all(|(verdict, _, message)| *verdict == Verdict::Warning && message.starts_with("has no effect: ")));
+    assert!(
+        got.iter().all(|(verdict, _, message)| *verdict == Verdict::Warning && message.starts_with("has no effect: "))
+    );
 }

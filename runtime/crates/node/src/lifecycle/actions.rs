@@ -108,9 +108,9 @@ fn start_if_due(plan: &PodPlan, record: &ContainerRecord, slot: Slot, now: Insta
 
 #[cfg(test)]
 mod tests {
+    use super::super::plan::RestartPolicy;
     use super::super::plan::tests::plan;
     use super::super::state::Exit;
-    use super::super::plan::RestartPolicy;
     use super::*;
 
     fn at(seconds: u64) -> Instant {

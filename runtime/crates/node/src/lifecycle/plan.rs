@@ -82,7 +82,8 @@ impl PodPlan {
         let spec = pod.spec.clone().unwrap_or_default();
         let seconds = |s: i64| Duration::from_secs(u64::try_from(s).unwrap_or(1)); // negative: 1, as the API server stores it
         let plan = |list: &[Container]| {
-            let one = |c: &Container| ContainerPlan { name: c.name.clone(), image: c.image.clone().unwrap_or_default() };
+            let one =
+                |c: &Container| ContainerPlan { name: c.name.clone(), image: c.image.clone().unwrap_or_default() };
             list.iter().map(one).collect()
         };
         Self {

@@ -156,7 +156,10 @@ mod tests {
         let status = show(&plan, &PodState::new(&plan, at(0)));
         assert_eq!(status["phase"], "Pending");
         assert_eq!(status["startTime"], "2026-01-01T00:00:00Z");
-        assert_eq!(status["containerStatuses"][0]["state"], serde_json::json!({"waiting": {"reason": "ContainerCreating"}}));
+        assert_eq!(
+            status["containerStatuses"][0]["state"],
+            serde_json::json!({"waiting": {"reason": "ContainerCreating"}})
+        );
     }
 
     #[test]
@@ -169,11 +172,15 @@ mod tests {
         let status = show(&plan, &state);
         assert_eq!(status["containerStatuses"][0]["state"]["terminated"]["exitCode"], 1, "until the kubelet looks");
         let message = "back-off 10s restarting failed container=c0 pod=p_default(u)".to_owned();
-        state.containers[0].waiting = Some(Waiting { reason: "CrashLoopBackOff", message: message.clone(), until: at(12) });
+        state.containers[0].waiting =
+            Some(Waiting { reason: "CrashLoopBackOff", message: message.clone(), until: at(12) });
         let status = show(&plan, &state);
         assert_eq!((&status["phase"], &status["podIP"]), (&"Running".into(), &"10.244.0.2".into()));
         let container = &status["containerStatuses"][0];
-        assert_eq!(container["state"]["waiting"], serde_json::json!({"reason": "CrashLoopBackOff", "message": message}));
+        assert_eq!(
+            container["state"]["waiting"],
+            serde_json::json!({"reason": "CrashLoopBackOff", "message": message})
+        );
         assert_eq!(container["lastState"]["terminated"]["exitCode"], 1);
         assert_eq!(container["lastState"]["terminated"]["finishedAt"], "2026-01-01T00:00:02Z");
         assert_eq!(container["containerID"], "wasmpod://r1");

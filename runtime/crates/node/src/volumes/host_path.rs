@@ -10,7 +10,9 @@ use cap_std::fs::Dir;
 #[derive(Debug, thiserror::Error)]
 pub enum HostPathError {
     /// It is in no allowed directory.
-    #[error("hostPath {path} is not allowed; start wasmpod with --allow-hostpath DIR to allow the directory DIR and what is in it")]
+    #[error(
+        "hostPath {path} is not allowed; start wasmpod with --allow-hostpath DIR to allow the directory DIR and what is in it"
+    )]
     NotAllowed {
         /// The path.
         path: String,

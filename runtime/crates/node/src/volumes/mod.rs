@@ -142,7 +142,8 @@ fn one_mount(
         (Some(path), None) => Some(path),
         (Some(_), Some(_)) => return Err(bad_path()), // a file has nothing beneath it
     };
-    let path = if mount.mount_path.starts_with('/') { mount.mount_path.clone() } else { format!("/{}", mount.mount_path) };
+    let path =
+        if mount.mount_path.starts_with('/') { mount.mount_path.clone() } else { format!("/{}", mount.mount_path) };
     let read_only = mounted.read_only || mount.read_only == Some(true);
     Ok(Mount { path, volume: mounted.volume.clone(), options: MountOptions { read_only, sub_path } })
 }

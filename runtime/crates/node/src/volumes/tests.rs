@@ -93,7 +93,11 @@ fn fs_group_lets_the_group_read() {
     assert_eq!(files_in(volume, json!({"fsGroup": 5})).unwrap(), [file("k", b"v", 0o440)]);
 }
 
-fn mount(mount: serde_json::Value, read_only: bool, file: Option<&str>) -> Result<(String, bool, Option<String>), String> {
+fn mount(
+    mount: serde_json::Value,
+    read_only: bool,
+    file: Option<&str>,
+) -> Result<(String, bool, Option<String>), String> {
     let container: Container = serde_json::from_value(json!({"name": "c", "volumeMounts": [mount]})).unwrap();
     let volume = Volume::tmpfs(TmpfsOptions::default());
     let volumes = PodVolumes::from([("v".to_owned(), Mounted { volume, read_only, file: file.map(str::to_owned) })]);

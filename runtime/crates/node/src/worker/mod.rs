@@ -210,9 +210,11 @@ impl Worker {
     fn create_sandbox(&mut self) {
         let spec = self.request.pod.spec.clone().unwrap_or_default();
         let domain = &self.shared.node.cluster_domain;
-        let aliases = spec.host_aliases.iter().flatten().filter_map(|alias| {
-            Some((alias.ip.parse().ok()?, alias.hostnames.clone().unwrap_or_default()))
-        });
+        let aliases = spec
+            .host_aliases
+            .iter()
+            .flatten()
+            .filter_map(|alias| Some((alias.ip.parse().ok()?, alias.hostnames.clone().unwrap_or_default())));
         let config = SandboxConfig {
             name: self.reference.name.clone(),
             namespace: self.reference.namespace.clone(),

@@ -73,7 +73,8 @@ impl Worker {
             self.event(Some(&spec.name), EventType::Warning, "Failed", message);
             ("ErrImagePull", error.to_string())
         })?;
-        let message = format!("Container image {reference:?} already present on machine and can be accessed by the pod");
+        let message =
+            format!("Container image {reference:?} already present on machine and can be accessed by the pod");
         self.event(Some(&spec.name), EventType::Normal, "Pulled", message);
         Ok(image)
     }

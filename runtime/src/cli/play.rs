@@ -1,0 +1,81 @@
+//! `wasmpod play`: run the pods of a manifest in the foreground.
+//!
+//! - [`args`]: what may be typed
+//! - [`manifests`]: reading the inputs
+//! - [`images`]: what an `image:` means
+//! - [`prepare`]: everything that can be wrong, found before anything is started
+//! - [`world`]: the simulator, the engine, the runtime and the node agent
+//! - [`session`]: the pods at work, until they end, time out or are stopped
+//! - [`output`]: what is printed
+
+mod args;
+mod images;
+mod manifests;
+mod output;
+mod prepare;
+mod session;
+mod world;
+
+use std::io::Write;
+
+use wasmpod_node::volumes::host_path::HostPaths;
+
+pub use args::Args;
+
+use crate::exit::Exit;
+use args::CpuSpeed;
+use output::{Printer, Style, sink::Sink};
+
+/// Runs the pods.
+pub fn run(args: &Args) -> Exit {
+    match start(args) {
+        Ok(exit) => exit,
+        Err(Failure { exit, lines }) => {
+            let mut stderr = std::io::stderr();
+            for line in lines {
+                // a manifest may hold escape sequences, and its errors quote it
+                let line = output::sanitize::message_for_terminal(&line);
+                let _ = writeln!(stderr, "{line}"); // nobody is left to tell if this fails
+            }
+            exit
+        }
+    }
+}
+
+/// Why nothing was started.
+struct Failure {
+    exit: Exit,
+    lines: Vec<String>,
+}
+
+impl Failure {
+    fn usage(line: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, lines: vec![line.into()] }
+    }
+}
+
+fn start(args: &Args) -> Result<Exit, Failure> {
+    if args.virtual_time && args.cpu_speed == Some(CpuSpeed::Auto) {
+        let why = "a measured speed would differ from run to run; give a number, or leave it out";
+        return Err(Failure::usage(format!("error: --cpu-speed auto cannot be used with --virtual-time: {why}")));
+    }
+    let usage = |lines| Failure { exit: Exit::Usage, lines };
+    let manifests = manifests::read(&args.inputs).map_err(usage)?;
+    let host_paths = HostPaths::open_all(&args.allow_hostpath)
+        .map_err(|error| Failure::usage(format!("error: --allow-hostpath: {error}")))?;
+    let sim = world::sim(args).map_err(|error| Failure { exit: Exit::Internal, lines: vec![error] })?;
+    let prepared = prepare::prepare(manifests, &host_paths, &sim).map_err(usage)?;
+    let targets = session::publish_targets(&args.publish, &prepared.pods).map_err(usage)?;
+    world::open_journal(args, &sim).map_err(Failure::usage)?;
+
+    let names = prepared.names();
+    let containers = names.iter().map(|(_, names)| names.len()).sum();
+    let style = Style::of(args, containers);
+    let printer = Printer::new(sim.clock().clone(), style, Sink::of_process(style.stdout, style.stderr), &names);
+    for warning in &prepared.warnings {
+        printer.say(&warning.to_string());
+    }
+    let world = world::World::new(args, &sim, prepared.objects, host_paths, printer.clone())
+        .map_err(|error| Failure { exit: Exit::Internal, lines: vec![format!("wasmpod: {error}")] })?;
+    Ok(session::run(args, &sim, &world, &printer, prepared.pods, targets))
+}

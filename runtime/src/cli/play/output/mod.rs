@@ -1,0 +1,183 @@
+//! What `play` says. Containers' output goes to the stream it was written to, wasmpod's own messages to standard error; with
+//! `--output json` everything goes to standard output, one object per line.
+//!
+//! - [`text`]: lines for people
+//! - [`json`]: lines for programs
+//! - [`sanitize`]: what a terminal must not be sent
+//! - [`sink`]: the two streams and who has written an unfinished line
+//! - [`summary`]: how it ended
+//!
+//! Owns the texts and the writing. A stream that nobody reads any more is not written again, and never panics.
+
+pub mod json;
+pub mod sanitize;
+pub mod sink;
+pub mod summary;
+pub mod text;
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use parking_lot::Mutex;
+use wasmpod_api::k8s_openapi::api::core::v1::PodStatus;
+use wasmpod_node::events::{ContainerChange, Event, Observer, OutputStream};
+use wasmpod_node::objects::PodRef;
+use wasmpod_sim::Clock;
+
+use super::args::{Args, OutputFormat};
+use json::Json;
+use sink::{Sink, Target};
+use summary::Summary;
+use text::Text;
+
+/// What is shown, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// `--output`.
+    pub format: OutputFormat,
+    /// `--quiet`.
+    pub quiet: bool,
+    /// There is one container in all: with `quiet` its bytes pass as they are.
+    pub single: bool,
+    /// Standard output.
+    pub stdout: Target,
+    /// Standard error.
+    pub stderr: Target,
+}
+
+impl Style {
+    /// What the command line, the environment and the streams say. `containers` is how many there are in all pods.
+    pub fn of(args: &Args, containers: usize) -> Self {
+        let variable = |name| std::env::var(name).ok();
+        let target = |terminal| Target { terminal, colour: colour(terminal, variable) };
+        Self {
+            format: args.output,
+            quiet: args.quiet,
+            single: containers == 1,
+            stdout: target(std::io::stdout().is_terminal()),
+            stderr: target(std::io::stderr().is_terminal()),
+        }
+    }
+
+    /// True if a container's bytes pass as they are.
+    pub const fn is_raw(self) -> bool {
+        self.quiet && self.single && matches!(self.format, OutputFormat::Text)
+    }
+}
+
+/// Whether to colour (no-color.org, bixense.com/clicolors).
+fn colour(terminal: bool, variable: impl Fn(&'static str) -> Option<String>) -> bool {
+    if variable("NO_COLOR").is_some_and(|value| !value.is_empty()) {
+        return false;
+    }
+    if variable("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0") {
+        return true;
+    }
+    terminal && variable("TERM").as_deref() != Some("dumb") && variable("CLICOLOR").as_deref() != Some("0")
+}
+
+/// Prints what the node tells.
+pub struct Printer {
+    clock: Clock,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    sink: Sink,
+    form: Form,
+    /// Who waits for standard output to be closed.
+    waiter: Option<Waker>,
+}
+
+enum Form {
+    Text(Text),
+    Json(Json),
+}
+
+impl Printer {
+    /// Prints to `sink` in `style`. `pods` gives the containers' stable order, and so their colours.
+    pub fn new(clock: Clock, style: Style, sink: Sink, pods: &[(PodRef, Vec<String>)]) -> Arc<Self> {
+        let form = match style.format {
+            OutputFormat::Text => Form::Text(Text::new(style, pods)),
+            OutputFormat::Json => Form::Json(Json::new(style.quiet)),
+        };
+        Arc::new(Self { clock, inner: Mutex::new(Inner { sink, form, waiter: None }) })
+    }
+
+    /// Says something of wasmpod's own.
+    pub fn say(&self, message: &str) {
+        self.with(|_, sink, form| match form {
+            Form::Text(text) => text.say(sink, message),
+            Form::Json(_) => {
+                sink.error_line(message);
+            }
+        });
+    }
+
+    /// Prints how it ended.
+    pub fn finish(&self, summary: &Summary) {
+        self.with(|time, sink, form| match form {
+            Form::Text(text) => text.finish(sink, summary),
+            Form::Json(json) => json.finish(sink, time, summary),
+        });
+    }
+
+    /// Waits until standard output is closed by whoever read it.
+    pub async fn broken(&self) {
+        std::future::poll_fn(|cx| {
+            let mut inner = self.inner.lock();
+            if inner.sink.is_broken() {
+                return Poll::Ready(());
+            }
+            inner.waiter = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn with(&self, print: impl FnOnce(u64, &mut Sink, &mut Form)) {
+        let waiter = {
+            let mut inner = self.inner.lock();
+            let Inner { sink, form, waiter } = &mut *inner;
+            print(self.clock.wall(), sink, form);
+            if sink.is_broken() { waiter.take() } else { None }
+        };
+        if let Some(waiter) = waiter {
+            waiter.wake();
+        }
+    }
+}
+
+impl Observer for Printer {
+    fn event(&self, pod: &PodRef, event: &Event) {
+        self.with(|time, sink, form| match form {
+            Form::Text(text) => text.event(sink, pod, event),
+            Form::Json(json) => json.event(sink, time, pod, event),
+        });
+    }
+
+    fn container(&self, pod: &PodRef, container: &str, change: &ContainerChange) {
+        self.with(|time, sink, form| match form {
+            Form::Text(text) => text.container(sink, pod, container, change),
+            Form::Json(json) => json.container(sink, time, pod, container, change),
+        });
+    }
+
+    fn status(&self, pod: &PodRef, status: &PodStatus) {
+        self.with(|time, sink, form| match form {
+            Form::Text(text) => text.status(sink, pod, status),
+            Form::Json(json) => json.status(sink, time, pod, status),
+        });
+    }
+
+    fn output(&self, pod: &PodRef, container: &str, stream: OutputStream, line: &[u8], partial: bool) {
+        self.with(|time, sink, form| match form {
+            Form::Text(text) => text.output(sink, pod, container, stream, line, partial),
+            Form::Json(json) => json.output(sink, time, pod, container, stream, line, partial),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

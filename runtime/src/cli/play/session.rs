@@ -1,0 +1,300 @@
+//! The pods at work: they are started together, and watched until they have ended, time is over, or somebody stops them.
+//!
+//! ```text
+//!   start all ──► all ended ────────────────────────────► exit code from the phases
+//!      │  timeout ─► stop, short grace ─► all ended ────► 124
+//!      │  Ctrl-C ──► stop, own grace ──► all ended ─────► 130 (SIGTERM: 143); the second one kills
+//!      └─ stdout closed ─► stop, short grace ───────────► 141
+//! ```
+
+use std::future::{pending, poll_fn};
+use std::net::{TcpListener, UdpSocket};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+use wasmpod_cri::{Protocol, Published, publish};
+use wasmpod_node::lifecycle::phase::Phase;
+use wasmpod_node::{PodHandle, PodRequest};
+use wasmpod_sim::{HostSignal, HostSignals, Sim, Sleep};
+
+use super::args::{Args, Publish};
+use super::output::Printer;
+use super::output::summary::Summary;
+use super::output::text::label;
+use super::prepare::publish_target;
+use super::world::{DEFAULT_SEED, World};
+use crate::exit::Exit;
+
+/// The grace of pods that nobody waits for any more: after a timeout, or when the output is closed.
+const SHORT_GRACE: Duration = Duration::from_secs(2);
+
+/// A published port and the pod it leads to, as an index.
+pub type Target = (Publish, usize);
+
+/// Finds the pods of published ports, and that the host's ports can be had.
+///
+/// # Errors
+/// The lines for the user.
+pub fn publish_targets(list: &[Publish], pods: &[PodRequest]) -> Result<Vec<Target>, Vec<String>> {
+    let mut targets = Vec::new();
+    let mut problems = Vec::new();
+    for publish in list {
+        let free = match publish.protocol {
+            Protocol::Tcp => TcpListener::bind(publish.host).map(drop),
+            Protocol::Udp => UdpSocket::bind(publish.host).map(drop),
+        };
+        let free = free.map_err(|error| format!("--publish: cannot listen on {}: {error}", publish.host));
+        match free.and_then(|()| publish_target(publish, pods)) {
+            Ok(pod) => targets.push((publish.clone(), pod)),
+            Err(problem) => problems.push(format!("error: {problem}")),
+        }
+    }
+    if problems.is_empty() { Ok(targets) } else { Err(problems) }
+}
+
+/// Runs the pods to their end, prints how it went, and says what the exit code is.
+pub fn run(
+    args: &Args,
+    sim: &Sim,
+    world: &World,
+    printer: &Arc<Printer>,
+    pods: Vec<PodRequest>,
+    targets: Vec<Target>,
+) -> Exit {
+    let handles: Vec<Arc<PodHandle>> = pods.into_iter().map(|request| Arc::new(world.agent.run_pod(request))).collect();
+    let ports = Ports::open(sim, printer, &handles, targets);
+    let mut session = Session { printer, handles: &handles, stopped: None, notes: Vec::new() };
+    let exit = match sim.block_on(session.watch(sim, args.timeout)) {
+        Ok(exit) => exit,
+        Err(error) => {
+            session.notes.push(error.to_string());
+            session.notes.extend(not_ended(&handles));
+            Exit::Deadlock
+        }
+    };
+    let mut notes = session.notes;
+    let exit = if exit == Exit::Success && ports.failed() { Exit::PodFailed } else { exit };
+    if exit != Exit::Success && args.virtual_time {
+        notes.push(format!("reproduce with: {}", reproduce(std::env::args(), args.seed)));
+    }
+    if let Err(error) = sim.journal().finish() {
+        notes.push(format!("the journal is not complete: {error}"));
+    }
+    let pods = handles.iter().map(|handle| (handle.reference().clone(), handle.status())).collect();
+    printer.finish(&Summary { exit, pods, notes });
+    exit
+}
+
+/// What the session waits for.
+#[derive(Debug)]
+enum Happened {
+    AllEnded(Vec<Result<Phase, String>>),
+    TimeIsOver,
+    Signal(HostSignal),
+    OutputClosed,
+}
+
+struct Session<'a> {
+    printer: &'a Printer,
+    handles: &'a [Arc<PodHandle>],
+    /// Why the pods are being stopped, if they are.
+    stopped: Option<Exit>,
+    notes: Vec<String>,
+}
+
+impl Session<'_> {
+    async fn watch(&mut self, sim: &Sim, timeout: Option<Duration>) -> Exit {
+        let mut signals = match HostSignals::listen() {
+            Ok(signals) => Some(signals),
+            Err(error) => {
+                self.printer.say(&format!("Ctrl-C will not stop gracefully, as signals cannot be received: {error}"));
+                None
+            }
+        };
+        let mut ends = pin!(join_all(self.handles.iter().map(|handle| handle.wait())));
+        let mut timer = timeout.map(|after| sim.clock().sleep(after));
+        loop {
+            match self.next(ends.as_mut(), &mut signals, &mut timer).await {
+                Happened::AllEnded(results) => return self.exit(results),
+                Happened::TimeIsOver => {
+                    timer = None;
+                    let limit = timeout.unwrap_or_default().as_secs_f64();
+                    self.notes.push(format!("timeout: the pods were not done after {limit} s"));
+                    self.notes.extend(not_ended(self.handles));
+                    self.printer.say(&format!("timeout after {limit} s: stopping the pods"));
+                    self.stop(Exit::Timeout, Some(SHORT_GRACE));
+                }
+                Happened::OutputClosed => self.stop(Exit::BrokenPipe, Some(SHORT_GRACE)),
+                Happened::Signal(_) if self.stopped.is_some() => {
+                    self.printer.say("killing the pods");
+                    self.handles.iter().for_each(|handle| handle.kill());
+                }
+                Happened::Signal(signal) => {
+                    self.printer.say("stopping the pods; once more kills them");
+                    let exit = match signal {
+                        HostSignal::Interrupt => Exit::Interrupted,
+                        HostSignal::Terminate => Exit::Terminated,
+                    };
+                    self.stop(exit, None);
+                }
+            }
+        }
+    }
+
+    async fn next(
+        &self,
+        mut ends: Pin<&mut impl Future<Output = Vec<Result<Phase, String>>>>,
+        signals: &mut Option<HostSignals>,
+        timer: &mut Option<Sleep>,
+    ) -> Happened {
+        let mut signal = pin!(async {
+            match signals {
+                Some(signals) => signals.next().await,
+                None => pending().await,
+            }
+        });
+        let mut closed = pin!(async {
+            match self.stopped {
+                None => self.printer.broken().await,
+                Some(_) => pending().await,
+            }
+        });
+        poll_fn(|cx| {
+            if let Poll::Ready(results) = ends.as_mut().poll(cx) {
+                return Poll::Ready(Happened::AllEnded(results));
+            }
+            if let Poll::Ready(signal) = signal.as_mut().poll(cx) {
+                return Poll::Ready(Happened::Signal(signal));
+            }
+            if let Some(timer) = timer
+                && Pin::new(timer).poll(cx).is_ready()
+            {
+                return Poll::Ready(Happened::TimeIsOver);
+            }
+            closed.as_mut().poll(cx).map(|()| Happened::OutputClosed)
+        })
+        .await
+    }
+
+    /// Stops all pods; the first reason is the one that counts.
+    fn stop(&mut self, exit: Exit, grace: Option<Duration>) {
+        self.stopped.get_or_insert(exit);
+        for handle in self.handles {
+            handle.stop(grace);
+        }
+    }
+
+    fn exit(&mut self, results: Vec<Result<Phase, String>>) -> Exit {
+        let bugs: Vec<String> = results.iter().filter_map(|result| result.clone().err()).collect();
+        let succeeded = results.iter().all(|result| *result == Ok(Phase::Succeeded));
+        let exit = match self.stopped {
+            _ if !bugs.is_empty() => Exit::Internal,
+            Some(exit) => exit,
+            None if succeeded => Exit::Success,
+            None => Exit::PodFailed,
+        };
+        self.notes.extend(bugs.into_iter().map(|bug| format!("internal error: {bug}")));
+        exit
+    }
+}
+
+/// The published ports. They close when this is dropped.
+struct Ports {
+    open: Arc<Mutex<Vec<Published>>>,
+    failed: Arc<AtomicBool>,
+}
+
+impl Ports {
+    /// Opens each port once its pod's network is up.
+    fn open(sim: &Sim, printer: &Arc<Printer>, handles: &[Arc<PodHandle>], targets: Vec<Target>) -> Self {
+        let ports = Self { open: Arc::default(), failed: Arc::default() };
+        for (wanted, pod) in targets {
+            let Some(handle) = handles.get(pod).cloned() else { continue };
+            let (world, printer, open, failed) =
+                (sim.clone(), printer.clone(), ports.open.clone(), ports.failed.clone());
+            sim.spawn(format!("publish {}", wanted.host), async move {
+                let Some(sandbox) = handle.sandbox().await else { return };
+                match publish(&world, &sandbox, wanted.host, wanted.pod_port, wanted.protocol).await {
+                    Ok(published) => {
+                        let to = label(handle.reference(), None);
+                        printer.say(&format!("{} leads to {to}:{}", published.address, wanted.pod_port));
+                        open.lock().push(published);
+                    }
+                    Err(error) => {
+                        printer.say(&error.to_string());
+                        failed.store(true, Ordering::Relaxed);
+                        handle.stop(Some(SHORT_GRACE));
+                    }
+                }
+            });
+        }
+        ports
+    }
+
+    fn failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+}
+
+/// What is not done, a line per container.
+fn not_ended(handles: &[Arc<PodHandle>]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for handle in handles.iter().filter(|handle| handle.ended().is_none()) {
+        let status = handle.status();
+        let containers =
+            status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
+        for container in containers {
+            let label = label(handle.reference(), Some(&container.name));
+            let state = container.state.clone().unwrap_or_default();
+            if state.running.is_some() {
+                lines.push(format!("still running: {label}"));
+            } else if let Some(waiting) = state.waiting {
+                let reason = waiting.reason.unwrap_or_default();
+                let message = waiting.message.map(|message| format!(": {message}")).unwrap_or_default();
+                lines.push(format!("still waiting: {label} ({reason}){message}"));
+            }
+        }
+    }
+    lines
+}
+
+/// The command line that gives this run again.
+fn reproduce(words: impl Iterator<Item = String>, seed: Option<u64>) -> String {
+    let mut line: Vec<String> = words.skip(1).map(|word| quote(&word)).collect();
+    line.insert(0, "wasmpod".to_owned());
+    if seed.is_none() {
+        line.push(format!("--seed {DEFAULT_SEED}"));
+    }
+    line.join(" ")
+}
+
+/// `word` as a POSIX shell reads it.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(words: &[&str], seed: Option<u64>) -> String {
+        reproduce(words.iter().map(|word| (*word).to_owned()), seed)
+    }
+
+    #[test]
+    fn a_run_is_told_as_a_command() {
+        let words = ["/usr/bin/wasmpod", "play", "my pod's.yaml", "--virtual-time"];
+        assert_eq!(line(&words, None), "wasmpod play 'my pod'\\''s.yaml' --virtual-time --seed 0");
+        assert_eq!(line(&["x", "play", "a.yaml", "--seed", "7"], Some(7)), "wasmpod play a.yaml --seed 7");
+    }
+}

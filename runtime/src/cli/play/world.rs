@@ -1,0 +1,101 @@
+//! What pods run in: the simulator, the engine, the runtime and the node agent, put together as the command line says.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use wasmpod_cri::runtime::NODE_STORAGE_BYTES;
+use wasmpod_cri::{NodeConfig, Runtime, RuntimeConfig};
+use wasmpod_engine::{Engine, EngineConfig};
+use wasmpod_node::agent::node_facts;
+use wasmpod_node::objects::Objects;
+use wasmpod_node::volumes::host_path::HostPaths;
+use wasmpod_node::{Agent, AgentConfig};
+use wasmpod_sim::{DEFAULT_FUEL_PER_SECOND, Sim};
+
+use super::args::{Args, CpuSpeed};
+use super::output::Printer;
+
+/// The seed of a virtual run that names none.
+pub const DEFAULT_SEED: u64 = 0;
+/// CPUs of the node in virtual time, where the host's must not matter.
+const VIRTUAL_CPUS: u32 = 4;
+/// Memory of the node, for all pods together.
+const NODE_MEMORY_BYTES: u64 = 4 << 30;
+/// The node's address, in the pods' network.
+const NODE_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 244, 0, 1));
+
+/// The simulator.
+///
+/// # Errors
+/// The sentence for the user, if the host gives no threads.
+pub fn sim(args: &Args) -> Result<Sim, String> {
+    if args.virtual_time {
+        return Ok(Sim::new_virtual(args.seed.unwrap_or(DEFAULT_SEED)));
+    }
+    Sim::new_real(args.seed, host_cpus()).map_err(|error| format!("wasmpod: {error}"))
+}
+
+/// Opens the journal, if one is asked for.
+///
+/// # Errors
+/// The sentence for the user, if the file cannot be made.
+pub fn open_journal(args: &Args, sim: &Sim) -> Result<(), String> {
+    if let Some(path) = &args.journal {
+        let file =
+            std::fs::File::create(path).map_err(|error| format!("error: --journal {}: {error}", path.display()))?;
+        sim.journal().set_sink(Box::new(std::io::BufWriter::new(file)));
+    }
+    Ok(())
+}
+
+/// What pods run in. The logs' directory goes with it.
+pub struct World {
+    /// The node agent.
+    pub agent: Agent,
+    _logs: tempfile::TempDir,
+}
+
+impl World {
+    /// Puts it together.
+    ///
+    /// # Errors
+    /// The sentence for the user.
+    pub fn new(
+        args: &Args,
+        sim: &Sim,
+        objects: Objects,
+        host_paths: HostPaths,
+        printer: Arc<Printer>,
+    ) -> Result<Self, String> {
+        let logs = tempfile::Builder::new()
+            .prefix("wasmpod-")
+            .tempdir()
+            .map_err(|error| format!("no directory for logs: {error}"))?;
+        let engine = EngineConfig { cache_dir: cache_dir(), ..EngineConfig::default() };
+        let engine = Engine::new(sim, engine).map_err(|error| error.to_string())?;
+        let speed = match args.cpu_speed {
+            Some(CpuSpeed::Fixed(speed)) => speed,
+            None if args.virtual_time => DEFAULT_FUEL_PER_SECOND,
+            None | Some(CpuSpeed::Auto) => engine.calibrate().map_err(|error| error.to_string())?,
+        };
+        sim.set_fuel_per_second(speed);
+        let cpus = if args.virtual_time { VIRTUAL_CPUS } else { u32::try_from(host_cpus()).unwrap_or(u32::MAX) };
+        let node = NodeConfig { cpus, memory_bytes: NODE_MEMORY_BYTES, fuel_per_cpu_second: speed };
+        let config = RuntimeConfig { state_dir: logs.path().to_owned(), node, log: Default::default() };
+        let runtime = Runtime::new(config, sim, engine).map_err(|error| error.to_string())?;
+        let facts = node_facts(u64::from(cpus) * 1000, NODE_MEMORY_BYTES, NODE_STORAGE_BYTES, vec![NODE_IP]);
+        let config = AgentConfig { node: facts, host_paths, objects, observer: printer };
+        Ok(Self { agent: Agent::new(sim, runtime, config), _logs: logs })
+    }
+}
+
+/// Threads that this process may use.
+fn host_cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Where compiled programs are kept: the platform's place for caches. Without a home directory they are kept in memory only.
+fn cache_dir() -> Option<PathBuf> {
+    directories::ProjectDirs::from("", "", "wasmpod").map(|dirs| dirs.cache_dir().join("modules"))
+}
