@@ -7,8 +7,7 @@
 //! - `io`: `wasi:io`: the reads, writes and polls of all streams, charged to the guest.
 //! - `clocks`, `random`: `wasi:clocks` and `wasi:random`.
 //! - `cli`: `wasi:cli`: arguments, environment, exit and the standard streams.
-//! - [`filesystem`]: `wasi:filesystem`.
-//! - [`sockets`]: `wasi:sockets`.
+//! - [`filesystem`] and [`sockets`]: the interfaces of these names.
 //!
 //! It owns no scheduling: a call that waits is a future that keeps the task's waker with the kernel.
 

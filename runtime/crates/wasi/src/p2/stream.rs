@@ -57,6 +57,9 @@ pub(crate) trait Sink: Send + Sync + 'static {
         if ready.is_empty() { 0 } else { wasmpod_kernel::pipe::PIPE_BUF }
     }
 
+    /// Told when accepted bytes begin or cease to wait for room.
+    fn keeps(&mut self, _pending: bool) {}
+
     /// As [`Source::failure`].
     fn failure(errno: Errno) -> wasmtime::Error;
 }
@@ -225,6 +228,7 @@ impl<S: Sink> Output<S> {
         let done = self.push(&mut pending);
         if done {
             self.memory = None;
+            self.sink.keeps(false);
         } else {
             self.pending = pending;
         }
@@ -233,15 +237,10 @@ impl<S: Sink> Output<S> {
 
     /// Waits until nothing is pending and the sink has room, or the stream is broken.
     fn poll_room(&mut self, wrong: &mut u32, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let drained = self.drain();
-            if drained && (!matches!(self.state, State::Open) || self.sink.room() > 0) {
-                return Poll::Ready(());
-            }
-            if self.sink.poll_ready(cx).is_empty() || let_others_run(wrong, cx) {
-                return Poll::Pending;
-            }
-        }
+        std::task::ready!(self.poll_drained(wrong, cx));
+        // the sink's own word counts, not one byte of room: it waits for enough to be worth a wake-up
+        let ready = !matches!(self.state, State::Open) || !self.sink.poll_ready(cx).is_empty();
+        if ready { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Waits until nothing is pending, or the stream is broken.
@@ -339,6 +338,7 @@ impl<S: Sink> Output<S> {
             Some(memory) => memory.grow(bytes.len() as u64),
             None => self.cgroup.charge(total as u64).map(|charge| self.memory = Some(charge)),
         };
+        self.sink.keeps(true);
         match charged {
             Ok(()) if self.pending.is_empty() => self.pending = bytes,
             Ok(()) => self.pending = [&self.pending[..], &bytes[..]].concat().into(),

@@ -62,6 +62,10 @@ pub(super) struct Connection {
     socket: Arc<TcpSocket>,
     /// The guest wants no more input; what is there is not read either.
     input_shut: AtomicBool,
+    /// The output stream keeps accepted bytes, because the reader's memory limit left less room than there seemed to be.
+    output_kept: AtomicBool,
+    /// The guest has ended its output while bytes were kept: the end goes out behind them.
+    output_shut: AtomicBool,
 }
 
 impl TcpHandle {
@@ -78,8 +82,12 @@ impl TcpHandle {
     }
 
     fn connected(&mut self) -> Arc<Connection> {
-        let input_shut = AtomicBool::new(false);
-        let connection = Arc::new(Connection { socket: self.socket.clone(), input_shut });
+        let connection = Arc::new(Connection {
+            socket: self.socket.clone(),
+            input_shut: AtomicBool::new(false),
+            output_kept: AtomicBool::new(false),
+            output_shut: AtomicBool::new(false),
+        });
         self.state = State::Connected(connection.clone());
         connection
     }
@@ -234,12 +242,22 @@ impl TcpHandle {
         Ok(())
     }
 
-    /// `shutdown`. A stream writes at once what it accepts, so the end of the stream is behind all of it.
+    /// `shutdown`. The end of the output is behind all bytes that its stream accepted.
     pub(super) fn shutdown(&self, how: Shutdown) -> Result<(), ErrorCode> {
         let State::Connected(connection) = &self.state else { return Err(ErrorCode::InvalidState) };
         if how != Shutdown::Write {
             connection.input_shut.store(true, Ordering::Release);
         }
+        let how = match how {
+            Shutdown::Write | Shutdown::Both if connection.output_kept.load(Ordering::Acquire) => {
+                connection.output_shut.store(true, Ordering::Release);
+                if how == Shutdown::Write {
+                    return Ok(());
+                }
+                Shutdown::Read
+            }
+            how => how,
+        };
         match self.socket.shutdown(how) {
             // the other side was quicker; for the guest its end is shut all the same
             Ok(()) | Err(Errno::NotConn) => Ok(()),
@@ -296,7 +314,16 @@ impl Sink for TcpSink {
         self.0.socket.poll_ready(Ready::WRITE, cx)
     }
 
-    /// What the connection has room for. This is its only writer, so nothing that is permitted is ever kept back here.
+    fn keeps(&mut self, pending: bool) {
+        self.0.output_kept.store(pending, Ordering::Release);
+        if !pending && self.0.output_shut.load(Ordering::Acquire) {
+            // an error here is that of the connection, which the next write tells
+            let _ = self.0.socket.shutdown(Shutdown::Write);
+        }
+    }
+
+    /// What the connection has room for. This is its only writer, so what is permitted is taken
+    /// at once, unless the reader's memory runs out meanwhile.
     fn room(&self) -> usize {
         match self.0.socket.writable_bytes() {
             0 => {
