@@ -82,7 +82,7 @@ impl Dir {
     }
 
     /// The entries from `cookie` on, each with its own cookie.
-    pub(crate) fn from_cookie(&self, cookie: u64) -> impl Iterator<Item = (u64, &Entry)> {
+    pub(crate) fn iter_from(&self, cookie: u64) -> impl Iterator<Item = (u64, &Entry)> {
         self.by_cookie.range(cookie..).map(|(cookie, entry)| (*cookie, entry))
     }
 

@@ -34,6 +34,8 @@ pub struct FileEntry {
 
 /// What such a volume holds now.
 pub(crate) struct FilesState {
+    /// The pod's fsGroup: the files belong to it and can be read by it.
+    fs_group: Option<u32>,
     entries: Vec<FileEntry>,
     /// The names that users see, each a link into `..data`.
     visible: BTreeSet<String>,
@@ -42,8 +44,13 @@ pub(crate) struct FilesState {
 }
 
 impl FilesState {
-    pub(crate) fn new(root: &Arc<Inode>, entries: Vec<FileEntry>, now: UnixNanos) -> Result<Self> {
-        let mut state = Self { entries: Vec::new(), visible: BTreeSet::new(), current: String::new() };
+    pub(crate) fn new(
+        root: &Arc<Inode>,
+        entries: Vec<FileEntry>,
+        fs_group: Option<u32>,
+        now: UnixNanos,
+    ) -> Result<Self> {
+        let mut state = Self { fs_group, entries: Vec::new(), visible: BTreeSet::new(), current: String::new() };
         state.swap(root, entries, now)?;
         Ok(state)
     }
@@ -54,7 +61,7 @@ impl FilesState {
     }
 
     fn swap(&mut self, root: &Arc<Inode>, entries: Vec<FileEntry>, now: UnixNanos) -> Result<()> {
-        let visible = entries.iter().map(|entry| check_entry(entry)).collect::<Result<BTreeSet<String>>>()?;
+        let visible = entries.iter().map(check_entry).collect::<Result<BTreeSet<String>>>()?;
         let ctx = Ctx::node(now);
         let busy = BTreeSet::new();
         // the directory is complete before it has a name
@@ -69,7 +76,10 @@ impl FilesState {
                 return Err(Errno::Exist);
             }
             let body = Body::file(&root.fs, entry.data.clone());
-            place(&dir, name, Inode::new(&root.fs, Meta::new(entry.mode, 0, 0, now), body))?;
+            // pkg/volume/volume_linux.go `changeFilePermission`, for a read-only volume
+            let group_reads = if self.fs_group.is_some() { 0o440 } else { 0 };
+            let meta = Meta::new(entry.mode | group_reads, 0, self.fs_group.unwrap_or(0), now);
+            place(&dir, name, Inode::new(&root.fs, meta, body))?;
         }
         let current = free_name(root, now)?;
         place(root, &current, content)?;
@@ -85,7 +95,7 @@ impl FilesState {
             let old = root.dir_mut()?.remove(&self.current);
             drop(old);
         }
-        *self = Self { entries, visible, current };
+        (self.entries, self.visible, self.current) = (entries, visible, current);
         Ok(())
     }
 }

@@ -2,12 +2,12 @@
 //! with the semantics of Linux on every host. Owns no descriptors and no processes.
 //!
 //! A map of the code, from the guest inwards:
-//! - `openfile`, `paths`: [`OpenFile`], the calls on a description and the calls that take a path.
+//! - `openfile`, `io`, `paths`: [`OpenFile`], the calls on a description and the calls that take a path.
 //! - `walk`: from a path to a place: across mounts and links, never out of the directory it starts from.
-//! - `mount`: [`MountNs`] and how it is put together; `node`: what a path can lead to.
+//! - `mount`, `builder`: [`MountNs`] and how it is put together; `node`: what a path can lead to.
 //! - `inode`, `dir`, `pages`, `tmpfs`: in-memory trees: metadata, names, content, changes.
 //! - `overlay`, `layer`, `layer_host`: an image's read-only [`Layer`]s under such a tree.
-//! - `hostpath`, `hosterror`: a directory of the host, through a capability.
+//! - `hostpath`, `hostfile`, `hosterror`: a directory of the host, through a capability.
 //! - `synthetic`, `dev`, [`proc`]: files that are made, not stored: `/dev`, `/proc`, `/sys/fs/cgroup`.
 //! - `volume`, `files`: [`Volume`]s and the configMap layout; [`etc`]: the text of `/etc/hosts` and the like.
 //! - `quota`: what every byte and name is counted against; `types`: the words of the calls.
@@ -16,13 +16,16 @@
 //! that leads out of it are [`Errno::Perm`](crate::Errno::Perm). From the namespace's root, links with absolute targets begin at the root, as
 //! images need it.
 
+mod builder;
 mod dev;
 mod dir;
 pub mod etc;
 mod files;
 mod hosterror;
+mod hostfile;
 mod hostpath;
 mod inode;
+mod io;
 mod layer;
 mod layer_host;
 mod mount;
@@ -43,10 +46,11 @@ mod types;
 mod volume;
 mod walk;
 
+pub use builder::{MOUNTS_MAX, MountError, MountNsBuilder, MountOptions};
 pub use dev::DevOptions;
 pub use files::FileEntry;
 pub use layer::{Layer, LayerEntry, LayerEntryKind, LayerError, LayerLimits};
-pub use mount::{MOUNTS_MAX, MountError, MountInfo, MountNs, MountNsBuilder, MountOptions};
+pub use mount::{MountInfo, MountNs};
 pub use openfile::{OpenFile, READ_DIR_MAX, SeekFrom};
 pub use proc::ProcOptions;
 pub use quota::{DEFAULT_INODES_MAX, Quota, QuotaHold};

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::hostfile::HostFile;
 use super::hostpath::HostNode;
 use super::inode::{Body, Ctx, Inode};
 use super::tmpfs::{Busy, New};
@@ -83,11 +84,23 @@ impl Node {
             Self::Host(node) => {
                 self.check_host_change(ctx)?;
                 match new {
-                    New::File { mode } => node.make_file(name, *mode)?,
+                    New::File { mode } => drop(node.make_file(name, *mode)?),
                     New::Dir { mode } => node.make_dir(name, *mode)?,
                     New::Symlink { target } => node.make_symlink(name, target)?,
                 }
                 node.lookup(name).map(Self::Host)
+            }
+        }
+    }
+
+    /// Makes a regular file that is to be opened. A file of the host comes opened: its mode may forbid that later.
+    pub(crate) fn make_open(&self, ctx: &Ctx<'_>, name: &str, mode: u32) -> Result<(Node, Option<HostFile>)> {
+        match self {
+            Self::Mem(_) => Ok((self.make(ctx, name, &New::File { mode })?, None)),
+            Self::Host(node) => {
+                self.check_host_change(ctx)?;
+                let file = node.make_file(name, mode)?;
+                Ok((Self::Host(node.lookup(name)?), Some(file)))
             }
         }
     }

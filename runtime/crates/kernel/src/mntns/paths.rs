@@ -50,8 +50,8 @@ impl OpenFile {
         self.check_writable_mount(&found.parent)?;
         let ctx = self.ns.ctx(cred);
         // who makes a file may use it as asked, whatever its mode says
-        let node = found.parent.node.make(&ctx, name, &New::File { mode: options.mode })?;
-        OpenFile::open(&self.ns, Location { mount: found.parent.mount, node }, cred, options)
+        let (node, made) = found.parent.node.make_open(&ctx, name, options.mode)?;
+        OpenFile::open(&self.ns, Location { mount: found.parent.mount, node }, cred, options, made)
     }
 
     fn open_existing(&self, cred: &Cred, at: &Location, options: OpenOptions) -> Result<Arc<OpenFile>> {
@@ -78,13 +78,13 @@ impl OpenFile {
         }
         if options.truncate && file_type == FileType::Regular {
             let cut = OpenOptions { write: true, ..options };
-            let opened = OpenFile::open(&self.ns, at.clone(), cred, &cut)?;
+            let opened = OpenFile::open(&self.ns, at.clone(), cred, &cut, None)?;
             opened.set_len(0)?;
             if options.write {
                 return Ok(opened);
             }
         }
-        OpenFile::open(&self.ns, at.clone(), cred, &options)
+        OpenFile::open(&self.ns, at.clone(), cred, &options, None)
     }
 
     /// What `path` is.
@@ -102,7 +102,9 @@ impl OpenFile {
     /// # Errors
     /// [`Errno::Exist`], [`Errno::RoFs`], [`Errno::Acces`], [`Errno::NoSpc`], and those of a path walk.
     pub fn mkdir_at(&self, cred: &Cred, path: &str, mode: u32) -> Result<()> {
-        let found = self.walk(cred).resolve(path, false)?;
+        // what is made is a directory, with or without a slash after its name
+        let name = path.trim_end_matches('/');
+        let found = self.walk(cred).resolve(if name.is_empty() { path } else { name }, false)?;
         self.make(cred, &found, &New::Dir { mode })
     }
 
@@ -143,7 +145,11 @@ impl OpenFile {
         let found = self.walk(cred).resolve(path, false)?;
         let at = found.existing()?;
         let Some(name) = &found.name else {
-            return Err(if directory { Errno::Inval } else { Errno::IsDir });
+            return Err(match directory {
+                true if path.trim_end_matches('/').ends_with("..") => Errno::NotEmpty,
+                true => Errno::Inval,
+                false => Errno::IsDir,
+            });
         };
         self.check_not_mount_point(&found, at)?;
         self.check_writable_mount(&found.parent)?;
@@ -191,7 +197,8 @@ impl OpenFile {
         self.check_not_mount_point(&from, moved)?;
         if let Some(target) = &to.at {
             self.check_not_mount_point(&to, target)?;
-        } else if to.must_be_dir && !moved.node.is_dir() {
+        }
+        if to.must_be_dir && !moved.node.is_dir() {
             return Err(Errno::NotDir);
         }
         let busy = self.ns.table().busy();

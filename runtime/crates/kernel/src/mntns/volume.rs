@@ -97,9 +97,17 @@ impl Volume {
     /// [`Errno::Inval`] for a path that is absolute, empty, begins with `..` or holds a `..`; [`Errno::NameTooLong`]; [`Errno::Exist`] or
     /// [`Errno::NotDir`] for paths that exclude each other.
     pub fn files(entries: Vec<FileEntry>, now: UnixNanos) -> Result<Self> {
+        Self::files_of_group(entries, None, now)
+    }
+
+    /// As [`Volume::files`], for a pod with an fsGroup: the files belong to that group, which may read them.
+    ///
+    /// # Errors
+    /// As [`Volume::files`].
+    pub fn files_of_group(entries: Vec<FileEntry>, fs_group: Option<u32>, now: UnixNanos) -> Result<Self> {
         let fs = MemFs::new("tmpfs", Quota::unlimited(), false, false);
         let root = Inode::new_root(&fs, Meta::new(0o777, 0, 0, now), Vec::new());
-        let state = FilesState::new(&root, entries, now)?;
+        let state = FilesState::new(&root, entries, fs_group, now)?;
         Ok(Self::new(Node::Mem(root), "tmpfs", true, None, Some(Mutex::new(state))))
     }
 

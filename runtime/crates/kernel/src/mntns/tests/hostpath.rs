@@ -44,6 +44,16 @@ fn files_of_the_host_are_read_and_written() {
 }
 
 #[test]
+fn who_makes_a_read_only_file_may_write_it() {
+    let host = tempfile::tempdir().unwrap();
+    let root = mount(host.path());
+    let options = OpenOptions { mode: 0o444, ..OpenOptions::read_write_create() };
+    assert_eq!(root.open("h/object", options).unwrap().write(b"x"), Ok(1));
+    assert_eq!(root.text("h/object").unwrap(), "x");
+    assert_eq!(root.stat_at(ROOT, "h/object", true).unwrap().mode & 0o222, 0);
+}
+
+#[test]
 fn names_of_the_host_are_changed_as_in_memory() {
     let host = tempfile::tempdir().unwrap();
     let root = mount(host.path());

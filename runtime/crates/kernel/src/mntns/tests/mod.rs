@@ -1,6 +1,7 @@
 //! Tests of the mount namespace through its calls, one file for each subject. What belongs to one source file alone is tested
 //! beside it.
 
+mod crowd;
 mod escape;
 mod hostpath;
 mod image;

@@ -49,6 +49,7 @@ fn dot_dotdot_and_slashes_at_the_end_mean_what_they_mean_on_linux() {
     root.put("f", "x").unwrap();
     assert_eq!(root.rmdir_at(ROOT, "d/."), Err(Errno::Inval));
     assert_eq!(root.rmdir_at(ROOT, "."), Err(Errno::Inval));
+    assert_eq!(root.rmdir_at(ROOT, "d/.."), Err(Errno::NotEmpty));
     assert_eq!(root.unlink_at(ROOT, "d/.."), Err(Errno::IsDir));
     assert_eq!(root.rename_at(ROOT, "d/.", &root, "e"), Err(Errno::Busy));
     assert_eq!(root.mkdir("d/."), Err(Errno::Exist));
@@ -61,6 +62,7 @@ fn dot_dotdot_and_slashes_at_the_end_mean_what_they_mean_on_linux() {
     assert_eq!(root.link_at(ROOT, "f", false, &root, "new/"), Err(Errno::NoEnt));
     assert_eq!(root.rename_at(ROOT, "f", &root, "new/"), Err(Errno::NotDir));
     assert_eq!(root.rename_at(ROOT, "f/", &root, "new"), Err(Errno::NotDir));
+    assert_eq!(root.rename_at(ROOT, "f", &root, "d/"), Err(Errno::NotDir));
     root.rename_at(ROOT, "d/", &root, "e//").unwrap();
     assert_eq!(root.text("./e/.././f").unwrap(), "x");
     assert_eq!(root.names("e/..").unwrap(), ["e", "f"]);
@@ -80,6 +82,11 @@ fn a_slash_after_a_link_follows_it_but_not_to_remove_it() {
     assert_eq!(root.rename_at(ROOT, "l/", &root, "m"), Err(Errno::NotDir));
     assert_eq!(root.stat_at(ROOT, "l/", false).unwrap().file_type, FileType::Directory);
     assert_eq!(root.readlink_at(ROOT, "l/"), Err(Errno::Inval));
+    assert_eq!(root.mkdir("l/"), Err(Errno::Exist));
+    assert_eq!(root.link_at(ROOT, "l/", false, &root, "x"), Err(Errno::Perm));
+    root.symlink_at(ROOT, "nowhere", "dangling").unwrap();
+    assert_eq!(root.put("dangling/", "x"), Err(Errno::IsDir));
+    assert_eq!(root.mkdir("dangling/"), Err(Errno::Exist));
     root.unlink_at(ROOT, "l").unwrap();
     assert_eq!(root.text("d/f").unwrap(), "x");
 }

@@ -1,7 +1,7 @@
 //! Volumes: limits, charges, the configMap layout and its swap, single files.
 
-use super::super::testing::{ROOT, Words, builder, clock, memory_of};
-use super::super::{FileEntry, FileOptions, MountNs, MountOptions, OpenOptions, Quota, TmpfsOptions, Volume};
+use super::super::testing::{ROOT, Words, builder, clock, memory_of, user};
+use super::super::{Cred, FileEntry, FileOptions, MountNs, MountOptions, OpenOptions, Quota, TmpfsOptions, Volume};
 use crate::Errno;
 use crate::file::FileType;
 
@@ -124,4 +124,16 @@ fn a_single_file_can_be_written_up_to_its_limit_but_not_replaced() {
     root.put("etc/new", "x").unwrap();
     assert_eq!(root.rename_at(ROOT, "etc/new", &root, "etc/hosts"), Err(Errno::Busy));
     assert_eq!(hosts.read_file("", 9).unwrap(), b"127.0.0.1");
+}
+
+#[test]
+fn the_group_of_the_pod_may_read_its_secrets() {
+    let secret = vec![FileEntry { path: "token".into(), data: "t".into(), mode: 0o400 }];
+    let volume = Volume::files_of_group(secret, Some(2000), 1).unwrap();
+    let root = builder(vec![]).mount("/s", volume, PLAIN).build().unwrap().root_dir();
+    let read = |cred: &Cred| root.open_at(cred, "s/token", OpenOptions::read_only()).map(drop);
+    assert_eq!(read(&Cred { uid: 1000, gid: 1000, groups: vec![2000] }), Ok(()));
+    assert_eq!(read(&user(1000, 1000)), Err(Errno::Acces));
+    let stat = root.stat_at(ROOT, "s/token", true).unwrap();
+    assert_eq!((stat.gid, stat.mode), (2000, 0o440));
 }
