@@ -114,7 +114,9 @@ impl Image {
             .map_err(|source| ImageError::Read { path: shown.clone(), source })?;
         let layer = Layer::from_host_dir(&dir, &LayerLimits::default())
             .map_err(|error| ImageError::Layer { path: shown, reason: error.to_string() })?;
-        let id = format!("sha256:{}", layer.digest());
+        let mut hasher = Sha256::new();
+        layer.encode(|piece| hasher.update(piece));
+        let id = format!("sha256:{}", hex::encode(hasher.finalize()));
         Ok(Self { reference: reference.to_owned(), id, layers: vec![layer], entrypoint: None })
     }
 }

@@ -69,7 +69,7 @@ pub(crate) fn build(
         .synthetic("/dev", Synthetic::dev(dev_options(sim, sandbox, config, entry.stdio)))
         .synthetic(
             "/sys/fs/cgroup",
-            Synthetic::cgroup({
+            Synthetic::cgroup(cgroup.files(), {
                 let cgroup = cgroup.clone();
                 move |file: &str| cgroup.render(file)
             }),

@@ -19,7 +19,7 @@ use std::time::Duration;
 use wasmpod_kernel::cgroup::{Cgroup, CpuClient, CpuDecision};
 use wasmpod_kernel::process::Process;
 use wasmpod_kernel::signal::Signal;
-use wasmpod_sim::{Sim, Sleep, TaskError, TaskHandle};
+use wasmpod_sim::{Instant, Sim, Sleep, TaskError, TaskHandle};
 use wasmpod_wasi::Ctx;
 use wasmtime::Store;
 
@@ -162,7 +162,8 @@ struct Metered<F> {
     held: Option<Held>,
     /// Virtual time only: the wait that pays for compute, before the program goes on.
     compute: Option<Sleep>,
-    throttled: Option<Sleep>,
+    /// Until when there is no quota left, and the wait for it.
+    throttled: Option<(Instant, Sleep)>,
     /// The program's end, while its last compute is being paid for.
     ended: Option<Exit>,
 }
@@ -203,6 +204,7 @@ impl<F: Future<Output = Exit>> Future for Metered<F> {
                 }
                 Slice::Blocked => {
                     this.release();
+                    this.client.park(this.sim.clock().now());
                     return Poll::Pending;
                 }
             }
@@ -222,17 +224,26 @@ enum Slice {
 impl<F: Future<Output = Exit>> Metered<F> {
     fn acquire(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.held.is_none() {
-            if let Some(throttled) = &mut self.throttled {
-                ready!(Pin::new(throttled).poll(cx));
-                self.throttled = None;
-            }
-            match self.client.poll_acquire(cx, self.sim.clock().now()) {
-                CpuDecision::Run { fuel } => self.held = Some(Held { budget: fuel, spent: 0 }),
-                CpuDecision::Queued => return Poll::Pending,
+            let clock = self.sim.clock();
+            match self.client.poll_acquire(cx, clock.now()) {
+                CpuDecision::Run { fuel } => {
+                    self.throttled = None;
+                    self.held = Some(Held { budget: fuel, spent: 0 });
+                }
+                CpuDecision::Queued => {
+                    self.throttled = None;
+                    return Poll::Pending;
+                }
                 CpuDecision::Throttled { until } => {
-                    let name = &self.process.spec.name;
-                    self.sim.journal().event(name, format_args!("cpu throttled until {until}"));
-                    self.throttled = Some(self.sim.clock().sleep_until(until));
+                    if self.throttled.as_ref().is_none_or(|(known, _)| *known != until) {
+                        let name = &self.process.spec.name;
+                        self.sim.journal().event(name, format_args!("cpu throttled until {until}"));
+                        self.throttled = Some((until, clock.sleep_until(until)));
+                    }
+                    if let Some((_, sleep)) = &mut self.throttled {
+                        ready!(Pin::new(sleep).poll(cx));
+                    }
+                    self.throttled = None;
                 }
             }
         }
@@ -252,7 +263,8 @@ impl<F: Future<Output = Exit>> Metered<F> {
             held.spent = held.spent.saturating_add(used);
         }
         if self.sim.is_virtual() && used > 0 {
-            let nanos = u128::from(used) * 1_000_000_000 / u128::from(self.sim.fuel_per_second());
+            // rounded up, so that small work cannot be free
+            let nanos = (u128::from(used) * 1_000_000_000).div_ceil(u128::from(self.sim.fuel_per_second()));
             let wait = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
             self.compute = Some(self.sim.clock().sleep(wait));
         }

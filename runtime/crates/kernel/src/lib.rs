@@ -5,7 +5,7 @@
 //! A map of the code, in the words of Linux:
 //! - [`errno`]: the one error type of all system calls.
 //! - [`wait`]: readiness and wait queues.
-//! - [`file`]: open file descriptions, the descriptor table, and byte streams.
+//! - [`mod@file`]: open file descriptions, the descriptor table, and byte streams.
 //! - [`pipe`]: pipes with back-pressure and EPIPE.
 //! - [`signal`]: signals and how an ended process is described.
 //! - [`process`]: a process: its ids, namespaces, arguments and descriptors.
@@ -15,8 +15,8 @@
 //! - [`fabric`]: what joins the pods' network stacks: addresses and names.
 //! - [`utsns`]: the hostname.
 //!
-//! Lock order, outermost first: process descriptors, mount table, inode, net namespace, socket, wait queue, cgroup. A lock is
-//! never held while a waker is called.
+//! Lock order, outermost first: process descriptors; mount table, inode; socket control, one pod's port table, listener, connect
+//! request, stream halves; wait queue; cgroup. A lock is never held while a waker is called.
 #![forbid(unsafe_code)]
 
 pub mod cgroup;
