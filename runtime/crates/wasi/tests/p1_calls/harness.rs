@@ -206,6 +206,10 @@ impl World {
         Program { store, instance, memory, process, ends, next: 4096 }
     }
 
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// Runs a test to its end, and everything it started beside it.
     pub fn run<T>(&self, test: impl Future<Output = T>) -> T {
         self.sim.block_on(test).unwrap()

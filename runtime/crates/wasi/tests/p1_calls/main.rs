@@ -2,6 +2,7 @@
 
 mod args;
 mod files;
+mod guests;
 mod harness;
 mod hostile;
 mod paths;

@@ -37,10 +37,10 @@ async fn until<T>(socket: &TcpSocket, interest: Ready, mut call: impl FnMut() ->
 }
 
 /// A client of the kernel's own.
-struct Client(Arc<TcpSocket>);
+pub struct Client(pub Arc<TcpSocket>);
 
 impl Client {
-    async fn connect(net: &Arc<NetNs>, memory: &Arc<wasmpod_kernel::cgroup::Cgroup>, to: IpAddr) -> Self {
+    pub async fn connect(net: &Arc<NetNs>, memory: &Arc<wasmpod_kernel::cgroup::Cgroup>, to: IpAddr) -> Self {
         let family = if to.is_ipv4() { Family::V4 } else { Family::V6 };
         let socket = net.tcp_socket(family, memory.clone()).unwrap();
         match socket.connect(SocketAddr::new(to, 8080)) {
@@ -51,14 +51,14 @@ impl Client {
         Self(socket)
     }
 
-    async fn write(&self, mut bytes: &[u8]) {
+    pub async fn write(&self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let written = until(&self.0, Ready::WRITE, || self.0.write(bytes)).await.unwrap();
             bytes = &bytes[written..];
         }
     }
 
-    async fn read_to_end(&self) -> Result<Vec<u8>> {
+    pub async fn read_to_end(&self) -> Result<Vec<u8>> {
         let (mut all, mut buffer) = (Vec::new(), [0; 4096]);
         loop {
             match until(&self.0, Ready::READ, || self.0.read(&mut buffer)).await? {
@@ -69,7 +69,7 @@ impl Client {
     }
 }
 
-const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+pub const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Connects after a while, sends, reads to the end.
 fn exchange(world: &World, to: IpAddr, request: &'static [u8]) -> wasmpod_kernel::sim::TaskHandle<Result<Vec<u8>>> {
