@@ -149,7 +149,7 @@ impl HostNode {
         check_name(name)?;
         refuse_name(name)?;
         let HostKind::Leaf { parent, name: old, file_type } = &file.kind else { return Err(Errno::Perm) };
-        if *file_type != FileType::Regular {
+        if !matches!(file_type, FileType::Regular | FileType::Symlink) {
             return Err(Errno::Perm);
         }
         parent.dir()?.hard_link(old, self.dir()?, name).map_err(errno)
@@ -175,10 +175,11 @@ impl HostNode {
         check_name(new)?;
         refuse_name(new)?;
         let (from, into) = (self.dir()?, to.dir()?);
-        let moved = from.symlink_metadata(old).map_err(errno)?;
-        // the answers of rename(2) that hosts give differently
-        if let Ok(target) = into.symlink_metadata(new) {
-            match (moved.is_dir(), target.is_dir()) {
+        // what rename(2) answers by itself, other systems have to be asked
+        if !cfg!(unix)
+            && let Ok(target) = into.symlink_metadata(new)
+        {
+            match (from.symlink_metadata(old).map_err(errno)?.is_dir(), target.is_dir()) {
                 (true, false) => return Err(Errno::NotDir),
                 (false, true) => return Err(Errno::IsDir),
                 _ => {}

@@ -193,7 +193,10 @@ impl Inode {
                 }
                 match (moved.is_dir(), target.is_dir()) {
                     (true, false) => return Err(Errno::NotDir),
-                    (false, true) => return Err(Errno::IsDir),
+                    // the directory that the file is in is first of all not empty
+                    (false, true) => {
+                        return Err(target.check_not_above(self).map_or(Errno::NotEmpty, |()| Errno::IsDir));
+                    }
                     (true, true) => target.bury(ctx)?,
                     (false, false) => drop_link(target, ctx),
                 }

@@ -167,6 +167,7 @@ impl Model {
             (Kind::Dir, Some(Kind::Dir)) if !self.is_empty(new) => return Err(Errno::NotEmpty),
             (Kind::Dir, Some(Kind::Dir)) => {}
             (Kind::Dir, Some(_)) => return Err(Errno::NotDir),
+            (_, Some(Kind::Dir)) if old.starts_with(&format!("{new}/")) => return Err(Errno::NotEmpty),
             (_, Some(Kind::Dir)) => return Err(Errno::IsDir),
             _ => {}
         }
