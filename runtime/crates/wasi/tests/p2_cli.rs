@@ -198,10 +198,7 @@ fn writes_need_permits_and_a_full_pipe_gives_none() {
             let errors = stderr::Host::get_stderr(&mut ctx).unwrap();
             ctx.blocking_write_and_flush(b(&errors), b"oops".to_vec()).await.unwrap();
             assert_eq!(err.read(&mut buffer).unwrap(), 4);
-            assert!(matches!(
-                ctx.blocking_write_and_flush(b(&errors), vec![0; 4097]).await,
-                Err(StreamError::Trap(_))
-            ));
+            assert!(matches!(ctx.blocking_write_and_flush(b(&errors), vec![0; 4097]).await, Err(StreamError::Trap(_))));
             ctx.blocking_write_zeroes_and_flush(b(&errors), 8).await.unwrap();
             assert_eq!(err.read(&mut buffer).unwrap(), 8);
             assert!(terminal_stdout::Host::get_terminal_stdout(&mut ctx).unwrap().is_none());
@@ -244,10 +241,7 @@ fn what_was_permitted_is_kept_when_another_writer_is_quicker() {
         shared.write(&vec![1; PIPE_CAPACITY]).unwrap();
         HostOutputStream::write(&mut ctx, b(&output), vec![2; 1000]).unwrap();
         HostOutputStream::write(&mut ctx, b(&output), vec![3; 1000]).unwrap();
-        assert!(matches!(
-            HostOutputStream::write(&mut ctx, b(&output), vec![4; PIPE_BUF]),
-            Err(StreamError::Trap(_))
-        ));
+        assert!(matches!(HostOutputStream::write(&mut ctx, b(&output), vec![4; PIPE_BUF]), Err(StreamError::Trap(_))));
         assert_eq!(cgroup.memory_stats().current, before + 2000);
         assert_eq!(HostOutputStream::check_write(&mut ctx, b(&output)).unwrap(), 0);
         let clock = sim.clock().clone();

@@ -93,7 +93,10 @@ fn random_bytes_are_of_the_process_and_bounded() {
     let (world, mut ctx) = World::lone();
     let first = random::Host::get_random_bytes(&mut ctx, 32).unwrap();
     assert_ne!(first, random::Host::get_random_bytes(&mut ctx, 32).unwrap());
-    assert_ne!(insecure::Host::get_insecure_random_u64(&mut ctx).unwrap(), random::Host::get_random_u64(&mut ctx).unwrap());
+    assert_ne!(
+        insecure::Host::get_insecure_random_u64(&mut ctx).unwrap(),
+        random::Host::get_random_u64(&mut ctx).unwrap()
+    );
     let seed = insecure_seed::Host::insecure_seed(&mut ctx).unwrap();
     assert_ne!(seed.0, seed.1);
     assert!(random::Host::get_random_bytes(&mut ctx, 0).unwrap().is_empty());

@@ -41,7 +41,11 @@ fn datagram(data: &[u8], to: Option<&str>) -> OutgoingDatagram {
     OutgoingDatagram { data: data.to_vec(), remote_address: to.map(addr) }
 }
 
-fn send(ctx: &mut Ctx, stream: &Resource<OutgoingDatagrams>, datagrams: Vec<OutgoingDatagram>) -> Result<u64, SocketError> {
+fn send(
+    ctx: &mut Ctx,
+    stream: &Resource<OutgoingDatagrams>,
+    datagrams: Vec<OutgoingDatagram>,
+) -> Result<u64, SocketError> {
     assert_eq!(ctx.check_send(b(stream)).unwrap(), 16);
     HostOutgoingDatagramStream::send(ctx, b(stream), datagrams)
 }

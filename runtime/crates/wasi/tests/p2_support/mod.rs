@@ -51,14 +51,7 @@ impl World {
         self.process_on(name, net, args, env, volume)
     }
 
-    pub fn process_on(
-        &self,
-        name: &str,
-        net: &Arc<NetNs>,
-        args: &[&str],
-        env: &[(&str, &str)],
-        volume: Volume,
-    ) -> Ctx {
+    pub fn process_on(&self, name: &str, net: &Arc<NetNs>, args: &[&str], env: &[(&str, &str)], volume: Volume) -> Ctx {
         let cgroup = self.node.child(name, Limits::default());
         let mnt = MountNs::builder(self.sim.clock().clone(), cgroup.clone())
             .root(Vec::new(), Quota::unlimited())
