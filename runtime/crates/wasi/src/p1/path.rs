@@ -130,7 +130,8 @@ pub(super) fn open(
     };
     let opened = directory.open_at(&guest.ctx.process.spec.cred, path, options)?;
     let description = match opened.stdio() {
-        Some(stdio) => described(guest.ctx, stdio)?.0,
+        // a link to a descriptor that is closed leads nowhere
+        Some(stdio) => described(guest.ctx, stdio).map_err(|_| WasiErrno::NoEnt)?.0,
         None => Description::File(opened),
     };
     let nonblocking = fdflags & FDFLAG_NONBLOCK != 0;

@@ -9,7 +9,8 @@ use wasmpod_kernel::cgroup::{Cgroup, Limits, RootConfig};
 use wasmpod_kernel::fabric::{Fabric, FabricConfig, PodIdentity};
 use wasmpod_kernel::file::{Description, Descriptor, Stream};
 use wasmpod_kernel::mntns::{
-    Cred, Layer, LayerEntry, LayerEntryKind, LayerLimits, MountNs, MountOptions, Quota, TmpfsOptions, Volume,
+    Cred, DevOptions, Layer, LayerEntry, LayerEntryKind, LayerLimits, MountNs, MountOptions, Quota, Synthetic,
+    TmpfsOptions, Volume,
 };
 use wasmpod_kernel::netns::NetNs;
 use wasmpod_kernel::pipe::{ReadEnd, WriteEnd, pipe};
@@ -143,7 +144,15 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
-        let sim = Sim::new_virtual(7);
+        Self::of(Sim::new_virtual(7))
+    }
+
+    /// With the host's clocks and threads.
+    pub fn in_real_time() -> Self {
+        Self::of(Sim::new_real(Some(7), 2).unwrap())
+    }
+
+    fn of(sim: Sim) -> Self {
         let config = RootConfig { cpus: 2, memory_bytes: 1 << 30, fuel_per_cpu_second: 1_000_000_000 };
         let cgroup = Cgroup::root(config, sim.clock().clone()).child("app", Limits::default());
         let fabric = Fabric::new(sim.clock().clone(), sim.entropy(), FabricConfig::default()).unwrap();
@@ -187,7 +196,7 @@ impl World {
         (process, Ends { stdin: Some(to_stdin), stdout: Some(from_stdout), stderr: Some(from_stderr) })
     }
 
-    /// A program with standard streams and the directories of the pod: 3 is `/`, 4 is `/data`.
+    /// A program with standard streams and the directories of the pod: 3 is `/`, 4 is `/data`, 5 is `/dev`.
     pub async fn program(&self, setup: Setup) -> Program {
         let (process, ends) = self.piped(setup);
         let installed = wasmpod_wasi::preopen::install(&process, &[]).unwrap();
@@ -244,9 +253,11 @@ fn mounts(sim: &Sim, cgroup: &Arc<Cgroup>) -> Arc<MountNs> {
         &LayerLimits::default(),
     );
     let volume = Volume::tmpfs(TmpfsOptions::default());
+    let devices = DevOptions { random: Arc::new(|buffer| buffer.fill(7)), tty: None, stdio: [None, None, None] };
     MountNs::builder(sim.clock().clone(), cgroup.clone())
         .root(vec![layer.unwrap()], Quota::unlimited())
         .mount("/data", volume, MountOptions::default())
+        .synthetic("/dev", Synthetic::dev(devices))
         .build()
         .unwrap()
 }

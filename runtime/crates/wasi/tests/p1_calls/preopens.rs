@@ -61,7 +61,7 @@ fn the_root_and_the_mounts_are_handed_over() {
     world.run(async {
         let mut program = world.program(Setup::default()).await;
         let found = preopens(&mut program).await;
-        assert_eq!(found, [(3, "/".to_owned()), (4, "/data".to_owned())]);
+        assert_eq!(found, [(3, "/".to_owned()), (4, "/data".to_owned()), (5, "/dev".to_owned())]);
         let stat = program.fdstat(3).await.unwrap();
         assert_eq!((stat.filetype, stat.rights & READ, stat.inheriting & READ), (3, 0, READ));
         assert_eq!(read(&mut program, &found, "/etc/motd").await, Ok(b"welcome\n".to_vec()));
@@ -131,7 +131,11 @@ fn sockets_come_first_and_are_announced_as_systemd_does() {
             assert_eq!(program.fdstat(fd).await.unwrap().filetype, 6, "sd_listen_fds(3): from 3 on");
         }
         let found = preopens(&mut program).await;
-        assert_eq!(found, [(6, "/".to_owned()), (7, "/data".to_owned())], "and they hide no directory");
+        assert_eq!(
+            found,
+            [(6, "/".to_owned()), (7, "/data".to_owned()), (8, "/dev".to_owned())],
+            "and they hide no directory"
+        );
     });
 }
 

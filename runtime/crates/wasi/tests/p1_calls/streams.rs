@@ -140,6 +140,28 @@ fn streams_have_a_direction_and_no_position() {
     });
 }
 
+#[test]
+fn the_names_of_the_standard_streams_lead_to_them() {
+    let world = World::new();
+    world.run(async {
+        let mut program = world.program(Setup::default()).await;
+        let fd = program.open("dev/stdout", 0, WRITE, NONBLOCK).await.unwrap();
+        program.write(fd, b"by its name").await.unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(program.ends.stdout.as_ref().unwrap().read(&mut buffer), Ok(11));
+        assert_eq!(program.fdstat(fd).await.unwrap().flags, NONBLOCK as u16);
+        assert_eq!(program.fdstat(1).await.unwrap().flags, 0);
+        program.ok("fd_close", &[2]).await;
+        assert_eq!(program.open("dev/stderr", 0, WRITE, 0).await, Err(errno::NOENT), "as on Linux");
+        let null = program.open("dev/null", 0, READ | WRITE, 0).await.unwrap();
+        assert_eq!(program.write(null, b"gone").await, Ok(4));
+        assert_eq!(program.read(null, 4).await, Ok(vec![]));
+        let zero = program.open("dev/zero", 0, READ, 0).await.unwrap();
+        assert_eq!(program.read(zero, 3).await, Ok(vec![0; 3]));
+        assert_eq!(program.fdstat(zero).await.unwrap().filetype, 2);
+    });
+}
+
 /// A terminal that is always ready and has nothing to say.
 struct Terminal;
 impl Stream for Terminal {
@@ -186,6 +208,48 @@ fn only_a_terminal_looks_like_one() {
         // wasi-libc's isatty: a character device that can neither seek nor tell
         assert_eq!((stat.filetype, stat.rights & (1 << 2 | 1 << 5)), (2, 0));
         assert_eq!(program.fdstat(log).await.unwrap().filetype, 0);
+    });
+}
+
+#[test]
+fn a_program_is_killed_while_it_waits() {
+    let world = World::new();
+    world.run(async {
+        let mut program = world.program(Setup::default()).await;
+        let fd = program.open("tmp/f", 1, WRITE, 0).await.unwrap();
+        program.write(fd, b"kept").await.unwrap();
+        let process = program.process.clone();
+        let stdin = program.ends.stdin.take().unwrap();
+        let waiting = world.sim.spawn("program", async move { program.read(0, 1).await });
+        world.sim.clock().sleep(Duration::from_secs(1)).await;
+        waiting.abort();
+        assert!(waiting.await.is_err());
+        process.close_all();
+        assert_eq!(stdin.write(b"x"), Err(Errno::Pipe), "its end of the pipe is closed");
+    });
+}
+
+#[test]
+fn the_real_world_works_the_same() {
+    let world = World::in_real_time();
+    world.run(async {
+        let mut program = world.program(Setup::default()).await;
+        let stdin = program.ends.stdin.take().unwrap();
+        let (first, second) = (world.sim.clock().clone(), world.sim.clock().clone());
+        let writer = world.sim.spawn("writer", async move {
+            first.sleep(Duration::from_millis(5)).await;
+            stdin.write(b"one").unwrap();
+            first.sleep(Duration::from_millis(5)).await;
+        });
+        let read = second.timeout(Duration::from_secs(60), async {
+            let first = program.read(0, 10).await;
+            (first, program.read(0, 10).await)
+        });
+        assert_eq!(read.await, Ok((Ok(b"one".to_vec()), Ok(vec![]))));
+        writer.await.unwrap();
+        let out = program.room(8);
+        program.ok("clock_time_get", &[1, 0, out]).await;
+        assert!(program.get_u64(out) >= 10_000_000);
     });
 }
 
