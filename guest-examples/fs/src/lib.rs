@@ -77,15 +77,17 @@ pub fn show(path: &Path) {
     match fs::metadata(path) {
         Ok(meta) if meta.is_dir() => match names(path) {
             Ok(names) => {
+                // the folders of a projected volume are named by the time; what they hold is seen through the links beside
+                let names: Vec<_> = names.into_iter().filter(|n| !n.starts_with("..")).collect();
                 println!("== {}/: {}", path.display(), names.join(" "));
-                // what `..data` holds is seen through the links beside it
-                names.iter().filter(|n| !n.starts_with("..")).for_each(|n| show(&path.join(n)));
+                names.iter().for_each(|n| show(&path.join(n)));
             }
             Err(e) => println!("== {}/: {:?}", path.display(), e.kind()),
         },
         Ok(_) => match fs::read(path) {
             Ok(bytes) => {
-                let text = String::from_utf8_lossy(&bytes);
+                // /proc/self/cmdline and environ end each word with a NUL
+                let text = String::from_utf8_lossy(&bytes).replace('\0', " ");
                 println!("== {}", path.display());
                 print!("{text}");
                 if !text.is_empty() && !text.ends_with('\n') {

@@ -9,7 +9,7 @@ const BLOCK: usize = 4096;
 const BLOCKS: u64 = 256;
 
 fn main() -> io::Result<()> {
-    let path = guest_bench::arg(1, "/tmp/bench");
+    let path = guest_bench::arg(1, "/bench.dat");
     let rounds = guest_bench::number(2, 10_000);
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
     file.set_len(BLOCKS * BLOCK as u64)?;
