@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use wasmpod_engine::{Exit, ExitReason, Killer, Program, ProgramKind};
+use wasmpod_kernel::Errno;
 use wasmpod_kernel::cgroup::{Cgroup, Limits};
-use wasmpod_kernel::file::{Description, Descriptor, Stream};
+use wasmpod_kernel::file::{Description, Descriptor, FileType, Stream};
 use wasmpod_kernel::mntns::{Cred, MountNs, MountOptions, Volume};
 use wasmpod_kernel::process::{Process, ProcessSpec};
 use wasmpod_kernel::signal::Signal;
@@ -166,6 +167,7 @@ impl Container {
         let stdio: [Arc<dyn Stream>; 3] = [Arc::new(NoInput), stdout, stderr];
         let entry = EntryPoint { args: &argv, env: &config.env, stdio: stdio.clone().map(Some) };
         let rootfs = rootfs::build(sim, sandbox, &cgroup, runtime.storage(), &config, entry)?;
+        make_working_dir(&rootfs.mnt, &config.working_dir)?;
         let spec = ProcessSpec {
             pid: 1,
             name: format!("{}/{}", sandbox.name(), config.name),
@@ -441,6 +443,31 @@ fn argv(config: &ContainerConfig) -> Result<Vec<String>, CriError> {
     };
     argv.extend(config.args.iter().cloned());
     Ok(argv)
+}
+
+/// Makes the working directory if the image has none, as a container runtime does, owned by root.
+fn make_working_dir(mnt: &Arc<MountNs>, path: &str) -> Result<(), CriError> {
+    let (root, cred) = (mnt.root_dir(), Cred::root());
+    let mut made = String::new();
+    for name in path.split('/').filter(|name| !name.is_empty() && *name != ".") {
+        made = if made.is_empty() { name.to_owned() } else { format!("{made}/{name}") };
+        match root.mkdir_at(&cred, &made, 0o755) {
+            Ok(()) | Err(Errno::Exist) => {}
+            // a read-only root may still have it: what follows finds out
+            Err(Errno::RoFs) => break,
+            Err(errno) => {
+                let reason = errno.to_string().to_lowercase();
+                return Err(CriError::Create(format!("working directory {path:?} cannot be made: {reason}")));
+            }
+        }
+    }
+    match root.stat_at(&cred, if made.is_empty() { "." } else { &made }, true) {
+        Ok(stat) if stat.file_type == FileType::Directory => Ok(()),
+        Ok(_) => Err(CriError::Create(format!("working directory {path:?} is not a directory"))),
+        Err(errno) => {
+            Err(CriError::Create(format!("working directory {path:?}: {}", errno.to_string().to_lowercase())))
+        }
+    }
 }
 
 /// Finds, reads and compiles the program. An error is kept until the start, which is when a runtime finds out.

@@ -100,9 +100,10 @@ fn signal_of(trap: Trap) -> Signal {
 /// The longest message kept of one trap; a backtrace of a deep recursion has thousands of lines.
 const MAX_MESSAGE: usize = 2048;
 
-/// The trap and the frames in which it happened, shortened.
+/// The trap first, then the frames of the program in which it happened, shortened. The host's own frames say nothing to a user.
 fn describe(error: &wasmtime::Error) -> String {
-    let mut text = format!("{error:?}");
+    let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    let mut text = causes.into_iter().rev().collect::<Vec<_>>().join("\n");
     if text.len() > MAX_MESSAGE {
         let mut end = MAX_MESSAGE;
         while !text.is_char_boundary(end) {

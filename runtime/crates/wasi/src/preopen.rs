@@ -137,7 +137,7 @@ pub fn install(process: &Process, ports: &[ListenPort]) -> Result<Installed, Pre
         env.push(("LISTEN_PID".to_owned(), process.spec.pid.to_string()));
         env.push(("LISTEN_FDNAMES".to_owned(), names.join(":")));
     }
-    for (path, directory) in directories_from(process)? {
+    for (path, directory) in preopened(process)? {
         hand_over(process, Description::File(directory), path).map_err(PreopenError::Directories)?;
     }
     let given = |name: &str| process.spec.env.iter().any(|(given, _)| given == name);
@@ -161,8 +161,12 @@ fn is_root(path: &str) -> bool {
     path.trim_matches('/').is_empty()
 }
 
-/// The directories of [`directories`], and for a working directory other than `/` what the module documents.
-fn directories_from(process: &Process) -> Result<Vec<(String, Arc<OpenFile>)>, PreopenError> {
+/// The directories of [`directories`], and for a working directory other than `/` what the module documents. A component's C library
+/// looks paths up in the same way, and does not ask for its initial directory either.
+///
+/// # Errors
+/// [`PreopenError::WorkingDirectory`] if there is no such directory; [`PreopenError::Directories`] as [`directories`].
+pub fn preopened(process: &Process) -> Result<Vec<(String, Arc<OpenFile>)>, PreopenError> {
     let mut found = directories(process).map_err(PreopenError::Directories)?;
     let cwd = &process.spec.cwd;
     if is_root(cwd) {

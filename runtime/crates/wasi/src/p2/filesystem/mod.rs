@@ -70,7 +70,7 @@ impl types::Host for Ctx {
 
 impl preopens::Host for Ctx {
     fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<FileHandle>, String)>> {
-        let directories = preopen::directories(&self.process)?;
+        let directories = preopen::preopened(&self.process)?;
         self.charge(CALL_FUEL + ITEM_FUEL * directories.len() as u64);
         let flags = DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY;
         let mut handles = Vec::with_capacity(directories.len());
