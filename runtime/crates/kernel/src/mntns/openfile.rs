@@ -46,6 +46,8 @@ pub struct OpenFile {
     append: AtomicBool,
     /// Who opened it may list it; for directories.
     may_list: bool,
+    /// Who opened it.
+    opener: Cred,
 }
 
 /// What reads and writes go to, beside the node itself.
@@ -70,6 +72,7 @@ impl OpenFile {
             writable: false,
             append: AtomicBool::new(false),
             may_list: true,
+            opener: Cred::root(),
         })
     }
 
@@ -115,6 +118,7 @@ impl OpenFile {
             writable: options.write,
             append: AtomicBool::new(options.append),
             may_list,
+            opener: cred.clone(),
         }))
     }
 
@@ -234,18 +238,23 @@ impl OpenFile {
         }
     }
 
-    /// Sets the timestamps (`futimens(3)`). Who holds the description may.
+    /// Sets the timestamps (`futimens(3)`), on behalf of who opened it.
     ///
     /// # Errors
-    /// [`Errno::RoFs`] on a read-only mount; what the host says, for hostPath.
+    /// [`Errno::Perm`] and [`Errno::Acces`] if the file is somebody else's; [`Errno::RoFs`] on a read-only mount; what the host says, for hostPath.
     pub fn set_times(&self, atime: SetTime, mtime: SetTime) -> Result<()> {
         if self.ns.table().read_only(self.at.mount) {
             return Err(Errno::RoFs);
         }
-        let root = Cred::root();
-        let ctx = self.ns.ctx(&root);
+        let ctx = self.ns.ctx(&self.opener);
         match &self.backing {
-            Backing::Host(file) => file.set_times(atime, mtime, ctx.now),
+            Backing::Host(file) => {
+                // the host's files are root's, and this one may have no name to look its owner up by
+                if self.opener.uid != 0 {
+                    return Err(Errno::Perm);
+                }
+                file.set_times(atime, mtime, ctx.now)
+            }
             _ => self.at.node.set_times(&ctx, atime, mtime),
         }
     }

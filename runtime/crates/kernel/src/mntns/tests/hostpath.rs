@@ -173,6 +173,13 @@ fn modes_count_set_id_bits_stay_inside_and_pipes_are_not_opened() {
     let mode = std::fs::metadata(host.path().join("f")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o711);
     let guest = user(1000, 1000);
+    root.chmod_at(ROOT, "h/f", true, 0o644).unwrap();
+    let held = root.open_at(&guest, "h/f", OpenOptions::read_only()).unwrap();
+    assert_eq!(held.set_times(SetTime::Now, SetTime::Now), Err(Errno::Perm));
+    root.unlink_at(ROOT, "h/f").unwrap();
+    assert_eq!((held.read(&mut [0; 4]), held.stat().unwrap().nlink), (Ok(1), 0));
+    root.put("h/f", "x").unwrap();
+    root.chmod_at(ROOT, "h/f", true, 0o711).unwrap();
     assert_eq!(root.open_at(&guest, "h/f", OpenOptions::read_only()).map(drop), Err(Errno::Acces));
     assert_eq!(root.mkdir_at(&guest, "h/d", 0o755), Err(Errno::Acces));
     assert_eq!(root.open("h/socket", OpenOptions::read_only()).map(drop), Err(Errno::Acces));

@@ -220,6 +220,8 @@ fn permissions_are_those_of_linux() {
     assert_eq!(root.stat_at(ROOT, "tmp/a", true).unwrap().mode, 0o4755);
     assert_eq!(root.set_times_at(&bob, "tmp/a", true, SetTime::At(1), SetTime::Keep), Err(Errno::Perm));
     assert_eq!(root.set_times_at(&bob, "tmp/a", true, SetTime::Now, SetTime::Now), Err(Errno::Acces));
+    let held = root.open_at(&bob, "tmp/a", OpenOptions::read_only()).unwrap();
+    assert_eq!(held.set_times(SetTime::At(1), SetTime::Keep), Err(Errno::Perm));
     root.unlink_at(&alice, "tmp/a").unwrap();
     // who makes a file may write it, whatever its mode
     let made = root.open_at(&alice, "tmp/ro", OpenOptions { mode: 0o400, ..create }).unwrap();
