@@ -2,7 +2,7 @@
 //! is built once into `target/third-party`, under its version.
 //!
 //! One file holds all tools. It takes the tool from the name it is called by (`argv[0]`, so a file or link named `ls` is
-//! `ls`), and under its own name from the first argument (`coreutils ls -l`).
+//! `ls`), and under its own name from the first argument (`coreutils ls -l`); so the version is in the folder's name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ pub const TOOLS: [&str; 79] = [
 /// Where the built file is or will be.
 #[must_use]
 pub fn path(root: &Path, target: Target) -> PathBuf {
-    root.join("target/third-party").join(format!("coreutils-{VERSION}-{}.wasm", target.triple()))
+    root.join("target/third-party").join(format!("coreutils-{VERSION}")).join(target.triple()).join("coreutils.wasm")
 }
 
 /// The built file, or a text that says how to get it.
@@ -58,8 +58,10 @@ pub fn ensure(root: &Path, target: Target) -> Result<PathBuf, BuildError> {
     cargo.args(["--no-default-features", "--features", "feat_wasm", "--target", target.triple()]);
     cargo.arg("--root").arg(&installed);
     run::loudly(&mut cargo)?;
-    // the name with the version appears last, so that a build that was cut short is not taken for one
+    // the file appears in its place last, so that a build that was cut short is not taken for one
     let built = installed.join("bin/coreutils.wasm");
+    let place = path.parent().unwrap_or(&folder);
+    at(place, fs::create_dir_all(place))?;
     at(&built, fs::rename(&built, &path))?;
     Ok(path)
 }
