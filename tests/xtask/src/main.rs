@@ -133,7 +133,13 @@ fn ci_lints() -> Outcome {
         step(&["doc", "--quiet", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
     ];
     if run::succeeds(run::cargo().args(["deny", "--version"])) {
-        results.push(step(&["deny", "--log-level", "error", "check"], &[]));
+        results.push(step(&["deny", "--log-level", "error", "check", "bans", "licenses", "sources"], &[]));
+        // the list of advisories comes from the network, which CI may not have
+        if run::succeeds(run::cargo().args(["deny", "fetch", "db"]).current_dir(&root)) {
+            results.push(step(&["deny", "--log-level", "error", "check", "advisories"], &[]));
+        } else {
+            eprintln!("xtask: the list of advisories could not be fetched: advisories were not checked");
+        }
     } else {
         eprintln!("xtask: cargo-deny is not installed: licences, advisories and sources were not checked");
     }
