@@ -1,5 +1,4 @@
-//! From requests and limits to what the cgroups are told, and the pod's QoS class (pkg/kubelet/cm/helpers_linux.go
-//! `ResourceConfigForPod`, pkg/apis/core/v1/helper/qos).
+//! From requests and limits to what the cgroups are told (pkg/kubelet/cm/helpers_linux.go `ResourceConfigForPod`).
 //!
 //! Owns the sums. The formulas for weight and quota are the kernel's (`wasmpod_kernel::cgroup::kubernetes`).
 
@@ -65,39 +64,15 @@ fn effective(spec: &PodSpec, of: impl Fn(&Container) -> Option<u64>) -> Option<u
     Some(most)
 }
 
-/// The pod's class: by its own resources if it has any, else by those of all its containers.
-pub fn qos_class(spec: &PodSpec) -> QosClass {
-    let own = spec.resources.as_ref();
-    let all: Vec<Option<&ResourceRequirements>> = if own.is_some_and(|r| r.requests.is_some() || r.limits.is_some()) {
-        vec![own]
-    } else {
-        let init = spec.init_containers.iter().flatten();
-        init.chain(&spec.containers).map(|container| container.resources.as_ref()).collect()
+/// The pod's class as `status.qosClass` says it, and as the cgroups know it.
+pub fn qos_class(spec: &PodSpec) -> (wasmpod_api::QosClass, QosClass) {
+    let class = wasmpod_api::qos_class(spec);
+    let cgroup = match class {
+        wasmpod_api::QosClass::Guaranteed => QosClass::Guaranteed,
+        wasmpod_api::QosClass::Burstable => QosClass::Burstable,
+        wasmpod_api::QosClass::BestEffort => QosClass::BestEffort,
     };
-    let (mut any, mut guaranteed) = (false, true);
-    for resources in all {
-        let (requests, limits) = lists(resources);
-        for name in ["cpu", "memory"] {
-            let limit = amount(limits, name).filter(|q| !q.is_zero());
-            let request = amount(requests, name).or(limit).filter(|q| !q.is_zero());
-            any |= limit.is_some() || request.is_some();
-            guaranteed &= limit.is_some() && limit == request;
-        }
-    }
-    match (any, guaranteed) {
-        (false, _) => QosClass::BestEffort,
-        (true, true) => QosClass::Guaranteed,
-        (true, false) => QosClass::Burstable,
-    }
-}
-
-/// As Kubernetes writes it in `status.qosClass`.
-pub const fn qos_name(class: QosClass) -> &'static str {
-    match class {
-        QosClass::Guaranteed => "Guaranteed",
-        QosClass::Burstable => "Burstable",
-        QosClass::BestEffort => "BestEffort",
-    }
+    (class, cgroup)
 }
 
 fn lists(resources: Option<&ResourceRequirements>) -> (Option<&List>, Option<&List>) {
@@ -155,19 +130,5 @@ mod tests {
         assert_eq!((with_init.cpu_quota_millis, with_init.memory_max), (Some(2000), Some(64 << 20)));
         let own = json!({"containers": [limited], "resources": {"limits": {"memory": "1Gi"}}});
         assert_eq!(pod_limits(&spec(own)).memory_max, Some(1 << 30));
-    }
-
-    #[test]
-    fn classes() {
-        let of = |list: Vec<serde_json::Value>| qos_class(&spec(json!({"containers": list})));
-        let full = container(json!({"limits": {"cpu": "1", "memory": "1Mi"}}));
-        let same =
-            container(json!({"limits": {"cpu": "1", "memory": "1Mi"}, "requests": {"cpu": "1000m", "memory": "1Mi"}}));
-        let less = container(json!({"limits": {"cpu": "1", "memory": "1Mi"}, "requests": {"cpu": "1m"}}));
-        assert_eq!(of(vec![container(json!({}))]), QosClass::BestEffort);
-        assert_eq!(of(vec![full.clone(), same]), QosClass::Guaranteed);
-        assert_eq!(of(vec![full.clone(), less]), QosClass::Burstable);
-        assert_eq!(of(vec![full, container(json!({}))]), QosClass::Burstable);
-        assert_eq!(of(vec![container(json!({"requests": {"cpu": "0"}}))]), QosClass::BestEffort);
     }
 }

@@ -18,6 +18,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use wasmpod_cri::{Protocol, Published, publish};
+use wasmpod_node::events::EventType;
+use wasmpod_node::lifecycle::back_off::go_duration;
 use wasmpod_node::lifecycle::phase::Phase;
 use wasmpod_node::{PodHandle, PodRequest};
 use wasmpod_sim::{HostSignal, HostSignals, Sim, Sleep};
@@ -123,10 +125,10 @@ impl Session<'_> {
                 Happened::AllEnded(results) => return self.exit(results),
                 Happened::TimeIsOver => {
                     timer = None;
-                    let limit = timeout.unwrap_or_default().as_secs_f64();
-                    self.notes.push(format!("timeout: the pods were not done after {limit} s"));
+                    let limit = go_duration(timeout.unwrap_or_default());
+                    self.notes.push(format!("timeout: the pods were not done after {limit}"));
                     self.notes.extend(not_ended(self.handles));
-                    self.printer.say(&format!("timeout after {limit} s: stopping the pods"));
+                    self.printer.say(&format!("timeout after {limit}: stopping the pods"));
                     self.stop(Exit::Timeout, Some(SHORT_GRACE));
                 }
                 Happened::OutputClosed => self.stop(Exit::BrokenPipe, Some(SHORT_GRACE)),
@@ -241,14 +243,13 @@ impl Ports {
     }
 }
 
-/// What is not done, a line per container.
+/// What is not done, a line per container, and what the pod last complained of.
 fn not_ended(handles: &[Arc<PodHandle>]) -> Vec<String> {
     let mut lines = Vec::new();
     for handle in handles.iter().filter(|handle| handle.ended().is_none()) {
         let status = handle.status();
-        let containers =
-            status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
-        for container in containers {
+        let init = status.init_container_statuses.iter().flatten();
+        for container in init.chain(status.container_statuses.iter().flatten()) {
             let label = label(handle.reference(), Some(&container.name));
             let state = container.state.clone().unwrap_or_default();
             if state.running.is_some() {
@@ -259,6 +260,13 @@ fn not_ended(handles: &[Arc<PodHandle>]) -> Vec<String> {
                 lines.push(format!("still waiting: {label} ({reason}){message}"));
             }
         }
+        // of the pod itself, such as a volume that cannot be set up
+        let events = handle.events();
+        let complaint =
+            events.iter().filter(|event| event.kind == EventType::Warning && event.container.is_none()).last();
+        lines.extend(
+            complaint.map(|event| format!("{}: {}: {}", label(handle.reference(), None), event.reason, event.message)),
+        );
     }
     lines
 }

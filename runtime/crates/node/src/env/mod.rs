@@ -1,6 +1,6 @@
 //! What a container's environment is, as the kubelet builds it (pkg/kubelet/kubelet_pods.go `makeEnvironmentVariables`).
 //!
-//! - [`expansion`]: `$(NAME)`
+//! - [`expansion`][]: `$(NAME)`
 //! - [`fields`]: `fieldRef` and `resourceFieldRef`
 //!
 //! Owns the order and the errors. Does not own the objects it reads ([`crate::objects`]) or the variables that the runtime adds

@@ -90,7 +90,7 @@ fn set_up_one(
     }
     if let Some(entries) = payload::of(context, volume)? {
         let entries = entries.into_iter().map(payload::File::into_entry).collect();
-        let volume = Volume::files(entries, now).map_err(|errno| errno.to_string())?;
+        let volume = Volume::files_of_group(entries, fs_group(spec), now).map_err(|errno| errno.to_string())?;
         return Ok(Mounted { volume, read_only: true, file: None });
     }
     // Kubernetes: a volume without a source is an emptyDir

@@ -10,7 +10,6 @@ use wasmpod_kernel::mntns::FileEntry;
 
 use crate::env::{fields, secret_data};
 use crate::objects::PodContext;
-use crate::security::fs_group;
 
 /// The mode of files when the manifest names none.
 pub const DEFAULT_MODE: i32 = 0o644;
@@ -38,7 +37,7 @@ impl File {
 /// # Errors
 /// Why not, in the kubelet's words: an object or a key that is not optional does not exist.
 pub fn of(context: &PodContext<'_>, volume: &Volume) -> Result<Option<Vec<File>>, String> {
-    let mut out = Files { files: BTreeMap::new(), group: group_bits(context) };
+    let mut out = Files { files: BTreeMap::new() };
     if let Some(source) = &volume.config_map {
         let (mode, optional) = (source.default_mode, source.optional == Some(true));
         out.config_map(context, &source.name, source.items.as_deref(), mode, optional)?;
@@ -66,16 +65,9 @@ pub fn of(context: &PodContext<'_>, volume: &Volume) -> Result<Option<Vec<File>>
     Ok(Some(out.files.into_iter().map(|(path, (data, mode))| File { path, data, mode }).collect()))
 }
 
-/// With fsGroup the files of a volume that only the node writes are readable by the group (pkg/volume/volume_linux.go, roMask).
-fn group_bits(context: &PodContext<'_>) -> u32 {
-    let group = context.pod.spec.as_ref().and_then(fs_group);
-    if group.is_some() { 0o440 } else { 0 }
-}
-
 /// The files so far, by path; a later source of a projected volume wins.
 struct Files {
     files: BTreeMap<String, (Vec<u8>, u32)>,
-    group: u32,
 }
 
 impl Files {
@@ -164,6 +156,6 @@ impl Files {
 
     fn add(&mut self, path: String, data: Vec<u8>, mode: Option<i32>) {
         let mode = u32::try_from(mode.unwrap_or(DEFAULT_MODE)).unwrap_or(0) & 0o777;
-        self.files.insert(path, (data, mode | self.group));
+        self.files.insert(path, (data, mode));
     }
 }

@@ -10,13 +10,9 @@ use super::*;
 use crate::objects::{NodeFacts, Objects, PodRef};
 
 fn files(volume: serde_json::Value) -> Result<Vec<File>, String> {
-    files_in(volume, json!({}))
-}
-
-fn files_in(volume: serde_json::Value, security: serde_json::Value) -> Result<Vec<File>, String> {
     let pod: Pod = serde_json::from_value(json!({
         "metadata": {"name": "p", "namespace": "ns", "uid": "u", "labels": {"app": "web"}},
-        "spec": {"containers": [{"name": "c", "resources": {"limits": {"memory": "64Mi"}}}], "volumes": [volume], "securityContext": security}
+        "spec": {"containers": [{"name": "c", "resources": {"limits": {"memory": "64Mi"}}}], "volumes": [volume]}
     }))
     .unwrap();
     let mut objects = Objects::default();
@@ -85,12 +81,6 @@ fn projected_volumes_join_their_sources() {
         file("x", b"1", 0o640),
     ];
     assert_eq!(got, expected);
-}
-
-#[test]
-fn fs_group_lets_the_group_read() {
-    let volume = json!({"name": "v", "secret": {"secretName": "s", "defaultMode": 0o400}});
-    assert_eq!(files_in(volume, json!({"fsGroup": 5})).unwrap(), [file("k", b"v", 0o440)]);
 }
 
 fn mount(

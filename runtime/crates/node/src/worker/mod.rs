@@ -31,7 +31,7 @@ use crate::lifecycle::state::{Cause, Exit, PodState, SandboxState, Stage, Volume
 use crate::lifecycle::status::{DEADLINE_MESSAGE, DEADLINE_REASON, pod_status};
 use crate::mailbox::Mailbox;
 use crate::objects::PodContext;
-use crate::resources::{pod_limits, qos_class, qos_name};
+use crate::resources::{pod_limits, qos_class};
 use crate::volumes::{self, PodVolumes};
 use crate::{dns, objects};
 
@@ -223,7 +223,7 @@ impl Worker {
             subdomain: spec.subdomain.clone(),
             fqdn_as_hostname: spec.set_hostname_as_fqdn == Some(true),
             cluster_domain: domain.clone(),
-            qos: qos_class(&spec),
+            qos: qos_class(&spec).1,
             limits: pod_limits(&spec),
             host_aliases: aliases.collect(),
             dns: dns::settings(&spec, &self.reference.namespace, domain),
@@ -338,7 +338,7 @@ impl Worker {
     fn tell_status(&mut self) {
         let host_ip = self.shared.node.host_ips.first().map(ToString::to_string);
         let mut status = pod_status(&self.plan, &self.state, self.shared.epoch, host_ip.as_deref());
-        status.qos_class = self.request.pod.spec.as_ref().map(|spec| qos_name(qos_class(spec)).to_owned());
+        status.qos_class = self.request.pod.spec.as_ref().map(|spec| qos_class(spec).0.to_string());
         if self.told.as_ref() == Some(&status) {
             return;
         }

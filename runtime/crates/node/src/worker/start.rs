@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Container as ContainerSpec;
+use parking_lot::Mutex;
 use wasmpod_cri::container::START_ERROR_CODE;
 use wasmpod_cri::{Container, ContainerConfig, ContainerState, CriError, Image, OutputSink, Port, Protocol, StdStream};
 
@@ -33,6 +34,8 @@ impl Worker {
         };
         let Some(sandbox) = self.sandbox.clone() else { return };
         let attempt = config.attempt;
+        let announce = Announce::new(&self.reference, &spec.name, attempt, self.shared.observer.clone());
+        let config = ContainerConfig { output: Some(Arc::new(Output { announce: announce.clone() })), ..config };
         self.state.record_mut(slot).image_id.clone_from(&config.image.id);
         let container = match self.shared.runtime.create_container(&sandbox, config).await {
             Ok(container) => container,
@@ -44,8 +47,7 @@ impl Worker {
             Ok(()) => {
                 self.event(Some(&spec.name), EventType::Normal, "Started", "Container started".to_owned());
                 self.state.record_mut(slot).note_started(container.id().to_owned(), started_at);
-                let change = ContainerChange::Started { attempt };
-                self.shared.observer.container(&self.reference, &spec.name, &change);
+                announce.started();
                 self.watch(slot, container.clone());
                 self.containers.insert(slot, container);
             }
@@ -96,8 +98,6 @@ impl Worker {
         let env = env::environment(&context, spec)?;
         let cred = security::cred(pod_spec, spec, &self.reference)?;
         let mounts = volumes::mounts(spec, &self.volumes, &env)?;
-        let (pod, container) = (self.reference.clone(), spec.name.clone());
-        let output = Output { pod, container, observer: self.shared.observer.clone() };
         Ok(ContainerConfig {
             name: spec.name.clone(),
             attempt: self.state.record(slot).next_attempt(),
@@ -117,7 +117,7 @@ impl Worker {
                 .unwrap_or_else(|| DEFAULT_TERMINATION_LOG.to_owned()),
             ephemeral_storage_limit: resources::ephemeral_storage_limit(spec),
             read_only_root: spec.security_context.as_ref().and_then(|s| s.read_only_root_filesystem) == Some(true),
-            output: Some(Arc::new(output)),
+            output: None,
         })
     }
 
@@ -176,11 +176,33 @@ fn ports(spec: &ContainerSpec) -> Vec<Port> {
     spec.ports.iter().flatten().filter_map(one).collect()
 }
 
-/// Passes a container's lines on to the observer.
-struct Output {
+/// Tells the observer once that a run has started: the worker does, or the first line of output, if that is faster. So nobody
+/// hears from a container that has not started.
+struct Announce {
     pod: PodRef,
     container: String,
+    attempt: u32,
     observer: Arc<dyn Observer>,
+    done: Mutex<bool>,
+}
+
+impl Announce {
+    fn new(pod: &PodRef, container: &str, attempt: u32, observer: Arc<dyn Observer>) -> Arc<Self> {
+        let (pod, container) = (pod.clone(), container.to_owned());
+        Arc::new(Self { pod, container, attempt, observer, done: Mutex::new(false) })
+    }
+
+    fn started(&self) {
+        let mut done = self.done.lock(); // held while telling, so that the one who comes second comes after it
+        if !std::mem::replace(&mut *done, true) {
+            self.observer.container(&self.pod, &self.container, &ContainerChange::Started { attempt: self.attempt });
+        }
+    }
+}
+
+/// Passes a container's lines on to the observer.
+struct Output {
+    announce: Arc<Announce>,
 }
 
 impl OutputSink for Output {
@@ -189,6 +211,8 @@ impl OutputSink for Output {
             StdStream::Stdout => OutputStream::Stdout,
             StdStream::Stderr => OutputStream::Stderr,
         };
-        self.observer.output(&self.pod, &self.container, stream, line, partial);
+        self.announce.started();
+        let Announce { pod, container, observer, .. } = &*self.announce;
+        observer.output(pod, container, stream, line, partial);
     }
 }
