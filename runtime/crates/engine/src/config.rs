@@ -50,8 +50,8 @@ impl Default for EngineConfig {
     }
 }
 
-/// wasmtime's configuration.
-pub(crate) fn wasmtime_config() -> Config {
+/// wasmtime's configuration. Public for the benches, whose peers differ from it in nothing but fuel.
+pub fn wasmtime_config() -> Config {
     let mut config = Config::new();
     // CPU limits: fuel, and fuel only. Epochs beside it double the cost.
     config.consume_fuel(true).operator_cost(operator_cost());
