@@ -19,12 +19,22 @@ use wasmpod_node::{Agent, AgentConfig, PodHandle, PodRequest};
 use wasmpod_sim::{Clock, Sim};
 
 /// Programs for WASI preview 1, by name.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("exit0", r#"(module (memory (export "memory") 1) (func (export "_start")))"#),
     (
         "exit1",
         r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32))) (memory (export "memory") 1)
             (func (export "_start") (call $exit (i32.const 1))))"#,
+    ),
+    (
+        "fail",
+        r#"(module (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+            (memory (export "memory") 1) (data (i32.const 32) "no\ngood\n")
+            (func (export "_start")
+                (i32.store (i32.const 0) (i32.const 32)) (i32.store (i32.const 4) (i32.const 8))
+                (drop (call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 16)))
+                (call $exit (i32.const 2))))"#,
     ),
     // poll_oneoff with one relative clock subscription
     (
@@ -266,6 +276,18 @@ fn a_program_that_cannot_start_is_an_exit_with_128() {
     assert_eq!(phase, Some(Phase::Failed));
     let end = status.container_statuses.unwrap()[0].state.clone().unwrap().terminated.unwrap();
     assert_eq!((end.exit_code, end.reason.as_deref()), (128, Some("StartError")));
+}
+
+#[test]
+fn the_log_stands_in_for_a_termination_message_if_asked() {
+    let message = |policy: &str| {
+        let container = json!({"name": "c", "image": "fail", "terminationMessagePolicy": policy});
+        let (_, phase, status) = life(json!({"restartPolicy": "Never", "containers": [container]}), 60);
+        assert_eq!(phase, Some(Phase::Failed));
+        status.container_statuses.unwrap()[0].state.clone().unwrap().terminated.unwrap().message
+    };
+    assert_eq!(message("FallbackToLogsOnError").as_deref(), Some("no\ngood\n"));
+    assert_eq!(message("File"), None);
 }
 
 #[test]

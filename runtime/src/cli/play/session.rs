@@ -128,21 +128,22 @@ impl Session<'_> {
                     let limit = go_duration(timeout.unwrap_or_default());
                     self.notes.push(format!("timeout: the pods were not done after {limit}"));
                     self.notes.extend(not_ended(self.handles));
-                    self.printer.say(&format!("timeout after {limit}: stopping the pods"));
                     self.stop(Exit::Timeout, Some(SHORT_GRACE));
+                    self.printer.say(&format!("timeout after {limit}: stopping the pods"));
                 }
                 Happened::OutputClosed => self.stop(Exit::BrokenPipe, Some(SHORT_GRACE)),
                 Happened::Signal(_) if self.stopped.is_some() => {
-                    self.printer.say("killing the pods");
                     self.handles.iter().for_each(|handle| handle.kill());
+                    self.printer.say("killing the pods");
                 }
                 Happened::Signal(signal) => {
-                    self.printer.say("stopping the pods; once more kills them");
                     let exit = match signal {
                         HostSignal::Interrupt => Exit::Interrupted,
                         HostSignal::Terminate => Exit::Terminated,
                     };
                     self.stop(exit, None);
+                    // said last: a reader that has stopped reading must not keep the pods from stopping
+                    self.printer.say("stopping the pods; once more kills them");
                 }
             }
         }

@@ -99,7 +99,7 @@ static CONTAINER: Type = Type {
         f("stdin", NoEffect("nothing can be attached to the container yet, so its standard input is empty")),
         f("stdinOnce", Accepted),
         f("terminationMessagePath", Works),
-        f("terminationMessagePolicy", Only(&["File"], LIFECYCLE)),
+        f("terminationMessagePolicy", Works),
         f("tty", Refused("there are no terminals for containers yet")),
         f("volumeDevices", Refused("the node has no devices")),
         f("volumeMounts", Items(&MOUNT)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Container as ContainerSpec;
 use parking_lot::Mutex;
-use wasmpod_cri::container::START_ERROR_CODE;
+use wasmpod_cri::container::{MAX_TERMINATION_MESSAGE, START_ERROR_CODE};
 use wasmpod_cri::{Container, ContainerConfig, ContainerState, CriError, Image, OutputSink, Port, Protocol, StdStream};
 
 use super::{Message, RETRY, Worker};
@@ -19,6 +19,13 @@ use crate::{resources, security, volumes};
 
 /// Where a container leaves its last words when the manifest does not say.
 const DEFAULT_TERMINATION_LOG: &str = "/dev/termination-log";
+
+/// The termination messages of a pod's containers together (kubelet: 12 KiB, divided evenly).
+const MAX_POD_MESSAGES: usize = 12 * 1024;
+/// How much of the log stands in for a termination message (kubelet: MaxContainerTerminationMessageLogLines and -Length).
+const FALLBACK_LINES: usize = 80;
+/// See [`FALLBACK_LINES`].
+const FALLBACK_BYTES: usize = 2048;
 
 impl Worker {
     /// Starts the next run of the container of `slot`; what fails is noted in its record.
@@ -48,7 +55,7 @@ impl Worker {
                 self.event(Some(&spec.name), EventType::Normal, "Started", "Container started".to_owned());
                 self.state.record_mut(slot).note_started(container.id().to_owned(), started_at);
                 announce.started();
-                self.watch(slot, container.clone());
+                self.watch(slot, &spec, container.clone());
                 self.containers.insert(slot, container);
             }
             Err(error) => self.failed_to_start(slot, &spec, &container, &error, attempt),
@@ -156,12 +163,20 @@ impl Worker {
     }
 
     /// Sends the end of a run to the mailbox.
-    fn watch(&self, slot: Slot, container: Arc<Container>) {
+    fn watch(&self, slot: Slot, spec: &ContainerSpec, container: Arc<Container>) {
         let mailbox = self.mailbox.clone();
         let name = format!("{}/{} (watch)", self.reference.name, container.name());
+        let from_log = spec.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
+        let containers = self.plan.init.len() + self.plan.containers.len();
+        let limit = (MAX_POD_MESSAGES / containers.max(1)).min(MAX_TERMINATION_MESSAGE);
         self.shared.sim.spawn(name, async move {
             let exited = container.wait().await;
-            let message = String::from_utf8_lossy(&container.termination_message()).into_owned();
+            let mut message = container.termination_message();
+            if message.is_empty() && from_log && exited.exit_code != 0 {
+                message = container.log().tail(FALLBACK_LINES, FALLBACK_BYTES);
+            }
+            message.truncate(limit);
+            let message = String::from_utf8_lossy(&message).into_owned();
             mailbox.send(Message::Exited { slot, id: container.id().to_owned(), exited, message });
         });
     }

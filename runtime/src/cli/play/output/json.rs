@@ -25,6 +25,13 @@ impl Json {
         Self { quiet, phases: BTreeMap::new() }
     }
 
+    /// Something for people, which standard error is for.
+    pub fn say(&self, sink: &mut Sink, message: &str) {
+        if !self.quiet {
+            sink.error_line(&format!("wasmpod: {message}"));
+        }
+    }
+
     /// A container's line: `text`, or `base64` if it is not UTF-8.
     #[expect(clippy::too_many_arguments, reason = "the observer's own arguments, the sink and the time")]
     pub fn output(

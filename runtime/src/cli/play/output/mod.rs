@@ -109,9 +109,7 @@ impl Printer {
     pub fn say(&self, message: &str) {
         self.with(|_, sink, form| match form {
             Form::Text(text) => text.say(sink, message),
-            Form::Json(_) => {
-                sink.error_line(message);
-            }
+            Form::Json(json) => json.say(sink, message),
         });
     }
 
