@@ -25,7 +25,7 @@ fn what_cannot_be_run_is_refused_with_its_reason() {
     assert!(matches!(load(&node, b""), Err(LoadError::NotWasm(_))));
     assert!(matches!(load(&node, b"\0asm\x01\0\0\0\x07\xff"), Err(LoadError::Compile(_))));
     assert!(matches!(load(&node, b"\0asm\x0d\0\x01\0\x63\x01\x02"), Err(LoadError::Compile(_))));
-    let library = text(&node, "(module (func (export "add")))");
+    let library = text(&node, "(module (func (export \"add\")))");
     assert!(matches!(&library, Err(LoadError::NoEntryPoint(said)) if said.contains("_start")), "{library:?}");
     assert!(matches!(text(&node, "(component)"), Err(LoadError::NoEntryPoint(_))));
 }
