@@ -112,8 +112,19 @@ async fn read_at<T: HasCtx>(
     at: At,
     out: u32,
 ) -> Result<(), Fail> {
-    let (regions, description, nonblocking) = begin(&mut call.guest(), fd, iovs, count)?;
+    let mut guest = call.guest();
+    let (regions, description, nonblocking) = begin(&mut guest, fd, iovs, count)?;
     check(&description, at, false)?;
+    if let Some((pointer, len)) = regions.at_once(&description) {
+        match read_some(&description, guest.memory.slice_mut(pointer, len)?, at) {
+            Ok(read) => {
+                guest.charge_bytes(read);
+                return Ok(guest.memory.put_u32(out, read as u32)?); // at most `len`
+            }
+            Err(Errno::Again) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
     let read = if let Description::Udp(_) = &description {
         receive_datagram(call, &description, nonblocking, &regions, false).await?.0
     } else {
@@ -130,14 +141,36 @@ async fn write_at<T: HasCtx>(
     at: At,
     out: u32,
 ) -> Result<(), Fail> {
-    let (regions, description, nonblocking) = begin(&mut call.guest(), fd, iovs, count)?;
+    let mut guest = call.guest();
+    let (regions, description, nonblocking) = begin(&mut guest, fd, iovs, count)?;
     check(&description, at, true)?;
+    let mut progress = Progress::new();
+    if let Some((pointer, len)) = regions.at_once(&description) {
+        match write_some(&description, guest.memory.slice(pointer, len)?, at) {
+            Ok(written) if written == len as usize => {
+                guest.charge_bytes(written);
+                return Ok(guest.memory.put_u32(out, len)?);
+            }
+            Ok(written) => _ = progress.moved(written, len),
+            Err(Errno::Again) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
     let written = if let Description::Udp(_) = &description {
         send_datagram(call, &description, nonblocking, &regions).await?
     } else {
-        drain(call, &description, nonblocking, &regions, at).await?
+        drain(call, &description, nonblocking, &regions, at, progress).await?
     };
     Ok(call.guest().memory.put_u32(out, written)?)
+}
+
+impl Regions {
+    /// The buffer of a call that has only one, which is most calls: it is tried at once, without what waiting needs. Datagrams go
+    /// their own way.
+    fn at_once(&self, description: &Description) -> Option<(u32, u32)> {
+        let alone = !self.is_scattered() && self.total() <= CHUNK && !matches!(description, Description::Udp(_));
+        self.get(0).filter(|_| alone).map(|region| (region.pointer, region.len))
+    }
 }
 
 fn read_some(description: &Description, buffer: &mut [u8], at: At) -> Result<usize> {
@@ -223,14 +256,16 @@ pub(super) async fn peek<T: HasCtx>(
     }
 }
 
-/// Writes the buffers until all is written.
+/// Writes what `progress` leaves of the buffers until all is written.
 async fn drain<T: HasCtx>(
     call: &mut Blocking<'_, T>,
     description: &Description,
     nonblocking: bool,
     regions: &Regions,
-    mut at: At,
+    at: At,
+    mut progress: Progress,
 ) -> Result<u32, Fail> {
+    let mut at = at.advanced(progress.total)?;
     if regions.total() == 0 {
         write_some(description, &[], at)?;
         return Ok(0);
@@ -241,7 +276,6 @@ async fn drain<T: HasCtx>(
     } else {
         Vec::new()
     };
-    let mut progress = Progress::new();
     loop {
         let len;
         let result = if gathered.is_empty() {
