@@ -2,9 +2,13 @@
 
 mod p2_support;
 
+use std::sync::Arc;
+
 use p2_support::{FsCode, World, b, fs_code, own};
 use wasmpod_kernel::Errno;
+use wasmpod_kernel::file::{Description, Descriptor, Stream};
 use wasmpod_kernel::mntns::{TmpfsOptions, Volume};
+use wasmpod_kernel::pipe::pipe;
 use wasmpod_wasi::Ctx;
 use wasmpod_wasi::p2::bindings::clocks::wall_clock::Datetime;
 use wasmpod_wasi::p2::bindings::filesystem::preopens::Host as _;
@@ -79,9 +83,9 @@ fn the_preopens_are_the_root_and_the_mounts() {
     let (_world, mut ctx) = World::lone();
     let mut paths: Vec<_> = ctx.get_directories().unwrap().into_iter().map(|(_, path)| path).collect();
     paths.sort();
-    assert_eq!(paths, ["/", "/data", "/ro"]);
+    assert_eq!(paths, ["/", "/data", "/dev", "/ro"]);
     let root = preopen(&mut ctx, "/");
-    assert_eq!(names(&mut ctx, &root), ["data", "ro"]);
+    assert_eq!(names(&mut ctx, &root), ["data", "dev", "ro"]);
     assert_eq!(ctx.get_type(b(&root)).unwrap(), DescriptorType::Directory);
     assert_eq!(ctx.get_flags(b(&root)).unwrap(), R | DescriptorFlags::MUTATE_DIRECTORY);
 }
@@ -434,4 +438,44 @@ fn every_call_is_charged() {
     assert!(large > small + 30_000 && small > 0);
     ctx.stat_at(b(&dir), none(), "a".to_owned()).unwrap();
     assert!(ctx.take_host_fuel() >= 1000);
+}
+
+#[test]
+fn devices_are_streams_without_offsets() {
+    let world = World::new();
+    let net = world.pod("pod");
+    let mut ctx = world.process("pod", &net);
+    let (log, output) = pipe(&world.node).unwrap();
+    let output: Arc<dyn Stream> = Arc::new(output);
+    for _ in 0..3 {
+        ctx.process.fds.lock().insert(Descriptor::new(Description::Stream(output.clone()))).unwrap();
+    }
+    world
+        .sim
+        .block_on(async {
+            let dev = preopen(&mut ctx, "/dev");
+            let zero = open(&mut ctx, &dev, "zero", plain(), R).unwrap();
+            assert_eq!(ctx.get_type(b(&zero)).unwrap(), DescriptorType::CharacterDevice);
+            let input = ctx.read_via_stream(b(&zero), 77).unwrap();
+            assert_eq!(ctx.blocking_read(b(&input), u64::MAX).await.unwrap(), vec![0; 64 * 1024]);
+            assert_eq!(HostDescriptor::read(&mut ctx, b(&zero), 4, 0).unwrap(), (vec![0; 4], false));
+            let random = open(&mut ctx, &dev, "urandom", plain(), R).unwrap();
+            let input = ctx.read_via_stream(b(&random), 0).unwrap();
+            assert_eq!(ctx.blocking_read(b(&input), 3).await.unwrap(), [4; 3]);
+            let null = open(&mut ctx, &dev, "null", plain(), rw()).unwrap();
+            let sink = ctx.write_via_stream(b(&null), 5).unwrap();
+            ctx.blocking_write_and_flush(b(&sink), vec![1; 4096]).await.unwrap();
+            let input = ctx.read_via_stream(b(&null), 0).unwrap();
+            assert!(matches!(ctx.blocking_read(b(&input), 1).await, Err(StreamError::Closed)));
+            let full = open(&mut ctx, &dev, "full", plain(), W).unwrap();
+            assert_eq!(fs_code(HostDescriptor::write(&mut ctx, b(&full), vec![1], 0)), FsCode::InsufficientSpace);
+            // /dev/stdout is the process' own output
+            let stdout = open(&mut ctx, &dev, "stdout", plain(), W).unwrap();
+            let stream = ctx.append_via_stream(b(&stdout)).unwrap();
+            ctx.blocking_write_and_flush(b(&stream), b"said".to_vec()).await.unwrap();
+            let mut buffer = [0; 8];
+            assert_eq!(log.read(&mut buffer).unwrap(), 4);
+            assert_eq!(&buffer[..4], b"said");
+        })
+        .unwrap();
 }

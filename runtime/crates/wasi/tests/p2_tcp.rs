@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use p2_support::{NetCode, World, b, net_code, own};
+use proptest::prelude::*;
 use wasmpod_wasi::Ctx;
 use wasmpod_wasi::p2::bindings::sockets::instance_network::Host as _;
 use wasmpod_wasi::p2::bindings::sockets::network::{Host as _, IpAddressFamily, IpSocketAddress};
@@ -414,4 +415,144 @@ fn two_pods_reach_each_other_by_address_only_on_eth0() {
     let (lo, net) = socket(&mut a, V4);
     a.start_connect(b(&lo), b(&net), addr("127.0.0.1:80")).unwrap();
     assert_eq!(net_code(a.finish_connect(b(&lo))), NetCode::ConnectionRefused);
+}
+
+/// One call on one of three sockets.
+#[derive(Debug, Clone, Copy)]
+enum Call {
+    Bind(u16),
+    FinishBind,
+    Connect(u16),
+    FinishConnect,
+    Listen,
+    FinishListen,
+    Accept,
+    Shutdown(ShutdownType),
+    Backlog(u64),
+    Ask,
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    prop_oneof![
+        (0..3_u16).prop_map(Call::Bind),
+        Just(Call::FinishBind),
+        (0..3_u16).prop_map(Call::Connect),
+        Just(Call::FinishConnect),
+        Just(Call::Listen),
+        Just(Call::FinishListen),
+        Just(Call::Accept),
+        prop_oneof![Just(ShutdownType::Receive), Just(ShutdownType::Send), Just(ShutdownType::Both)]
+            .prop_map(Call::Shutdown),
+        (0..3_u64).prop_map(Call::Backlog),
+        Just(Call::Ask),
+    ]
+}
+
+/// What the WIT says of a socket, as far as calls on it alone can tell.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Model {
+    Unbound,
+    Bound,
+    Connecting,
+    Connected,
+    Listening,
+    Failed,
+}
+
+/// What is started and not finished.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Begun {
+    Nothing,
+    Bind,
+    Connect,
+    Listen,
+}
+
+proptest! {
+    /// Any calls in any order: a call succeeds only in a state that allows it, the code of a refusal is that of the state, and
+    /// nothing traps.
+    #[test]
+    fn any_order_of_calls_keeps_to_the_state_machine(calls in prop::collection::vec((0..3_usize, call()), 1..60)) {
+        let (_world, mut ctx) = World::lone();
+        let net = ctx.instance_network().unwrap();
+        let sockets: Vec<Tcp> = (0..3).map(|_| ctx.create_tcp_socket(V4).unwrap()).collect();
+        let mut models = [(Model::Unbound, Begun::Nothing); 3];
+        for (at, call) in calls {
+            let tcp = b(&sockets[at]);
+            let (state, begun) = &mut models[at];
+            let before = (*state, *begun);
+            let result: Result<(), SocketError> = match call {
+                Call::Bind(port) => ctx.start_bind(tcp, b(&net), addr(&format!("127.0.0.1:{}", 7000 + port))),
+                Call::FinishBind => ctx.finish_bind(tcp),
+                Call::Connect(port) => ctx.start_connect(tcp, b(&net), addr(&format!("127.0.0.1:{}", 7000 + port))),
+                Call::FinishConnect => ctx.finish_connect(tcp).map(drop),
+                Call::Listen => ctx.start_listen(tcp),
+                Call::FinishListen => ctx.finish_listen(tcp),
+                Call::Accept => ctx.accept(tcp).map(drop),
+                Call::Shutdown(how) => ctx.shutdown(tcp, how),
+                Call::Backlog(value) => ctx.set_listen_backlog_size(tcp, value),
+                Call::Ask => {
+                    prop_assert_eq!(ctx.is_listening(b(&tcp)).unwrap(), before.0 == Model::Listening);
+                    prop_assert_eq!(ctx.remote_address(b(&tcp)).is_ok(), before.0 == Model::Connected);
+                    let bound = matches!(before.0, Model::Bound | Model::Connected | Model::Listening);
+                    prop_assert_eq!(ctx.local_address(tcp).is_ok(), bound);
+                    continue;
+                }
+            };
+            let outcome = match result {
+                Ok(()) => None,
+                Err(SocketError::Code(code)) => Some(code),
+                Err(SocketError::Trap(error)) => panic!("{call:?} trapped in {before:?}: {error}"),
+            };
+            let started = matches!(call, Call::Bind(_) | Call::Connect(_) | Call::Listen);
+            if started && before.1 != Begun::Nothing {
+                prop_assert_eq!(outcome, Some(NetCode::ConcurrencyConflict));
+                continue;
+            }
+            let finishes = match call {
+                Call::FinishBind => Some(Begun::Bind),
+                Call::FinishConnect => Some(Begun::Connect),
+                Call::FinishListen => Some(Begun::Listen),
+                _ => None,
+            };
+            if finishes.is_some_and(|what| what != before.1) {
+                prop_assert_eq!(outcome, Some(NetCode::NotInProgress));
+                continue;
+            }
+            let allowed = match call {
+                Call::Bind(_) => before.0 == Model::Unbound,
+                Call::Connect(_) => matches!(before.0, Model::Unbound | Model::Bound),
+                Call::Listen => before.0 == Model::Bound,
+                Call::Accept => before.0 == Model::Listening,
+                Call::Shutdown(_) => before.0 == Model::Connected,
+                _ => true,
+            };
+            if !allowed {
+                prop_assert_eq!(outcome, Some(NetCode::InvalidState), "{:?} in {:?}", call, before);
+                continue;
+            }
+            match (call, outcome) {
+                (Call::Bind(_), None) => (*state, *begun) = (Model::Bound, Begun::Bind),
+                (Call::Bind(_), Some(code)) => prop_assert_eq!(code, NetCode::AddressInUse),
+                (Call::Connect(_), None) => (*state, *begun) = (Model::Connecting, Begun::Connect),
+                // SO_REUSEADDR lets two bind, but only one listen
+                (Call::Listen, Some(NetCode::AddressInUse)) => {}
+                (Call::Listen, None) => (*state, *begun) = (Model::Listening, Begun::Listen),
+                (Call::FinishBind | Call::FinishListen, None) => *begun = Begun::Nothing,
+                (Call::FinishConnect, None) => (*state, *begun) = (Model::Connected, Begun::Nothing),
+                (Call::FinishConnect, Some(NetCode::WouldBlock)) => {}
+                (Call::FinishConnect, Some(_)) => (*state, *begun) = (Model::Failed, Begun::Nothing),
+                (Call::Accept, None | Some(NetCode::WouldBlock)) | (Call::Shutdown(_), None) => {}
+                (Call::Backlog(0), Some(code)) => prop_assert_eq!(code, NetCode::InvalidArgument),
+                (Call::Backlog(_), Some(code)) => {
+                    let refused = matches!(before.0, Model::Connecting | Model::Connected | Model::Failed);
+                    prop_assert!(refused, "{:?} in {:?}", code, before);
+                }
+                (Call::Backlog(_), None) => {
+                    prop_assert!(matches!(before.0, Model::Unbound | Model::Bound | Model::Listening));
+                }
+                (call, outcome) => prop_assert!(false, "{:?} in {:?} gave {:?}", call, before, outcome),
+            }
+        }
+    }
 }

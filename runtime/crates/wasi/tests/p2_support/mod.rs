@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use wasmpod_kernel::cgroup::{Cgroup, Limits, RootConfig};
 use wasmpod_kernel::fabric::{Fabric, FabricConfig, PodIdentity};
-use wasmpod_kernel::mntns::{Cred, MountNs, MountOptions, Quota, TmpfsOptions, Volume};
+use wasmpod_kernel::mntns::{Cred, DevOptions, MountNs, MountOptions, Quota, Synthetic, TmpfsOptions, Volume};
 use wasmpod_kernel::netns::NetNs;
 use wasmpod_kernel::process::{Process, ProcessSpec};
 use wasmpod_kernel::utsns::UtsNs;
@@ -41,7 +41,7 @@ impl World {
         self.fabric.attach(identity).unwrap()
     }
 
-    /// A process in a pod: an empty root, a volume of 1 MiB at `/data` and the same volume read-only at `/ro`.
+    /// A process in a pod: an empty root, `/dev`, a volume of 1 MiB at `/data` and the same volume read-only at `/ro`.
     pub fn process(&self, name: &str, net: &Arc<NetNs>) -> Ctx {
         self.process_with(name, net, &[name], &[])
     }
@@ -57,6 +57,14 @@ impl World {
             .root(Vec::new(), Quota::unlimited())
             .mount("/data", volume.clone(), MountOptions::default())
             .mount("/ro", volume, MountOptions { read_only: true, sub_path: None })
+            .synthetic(
+                "/dev",
+                Synthetic::dev(DevOptions {
+                    random: Arc::new(|bytes| bytes.fill(4)),
+                    tty: None,
+                    stdio: [None, None, None],
+                }),
+            )
             .build()
             .unwrap();
         let spec = ProcessSpec {

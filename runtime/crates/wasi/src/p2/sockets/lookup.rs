@@ -150,10 +150,22 @@ mod tests {
         assert_eq!(literal_or_name("bü cher"), Err(ErrorCode::InvalidArgument));
     }
 
-    #[test]
-    fn no_name_makes_it_panic() {
-        for text in ["0x", "0", "4294967296", "256.0", "1.16777216", "\u{0}", "....", "0x.0x", "٣.٣"] {
-            let _ = literal_or_name(text);
+    proptest::proptest! {
+        #[test]
+        fn every_text_is_an_address_a_name_or_refused(text in "[\\PC\\x00]{0,40}|[0-9a-fx.:\\[\\]]{0,40}") {
+            if let Ok(Some(ip)) = literal_or_name(&text) {
+                proptest::prop_assert_eq!(literal_or_name(&ip.to_string()), Ok(Some(ip)));
+            }
+        }
+
+        #[test]
+        fn every_address_is_read_in_every_notation(bits: u32) {
+            let (ip, [a, b, c, d]) = (Ipv4Addr::from_bits(bits), bits.to_be_bytes());
+            let low = bits & 0xffff;
+            for text in [ip.to_string(), bits.to_string(), format!("{bits:#x}"), format!("0{bits:o}"), format!("{a}.0{b:o}.{low}"),
+                format!("{a}.{b:#X}.{c}.{d}").replace("0X", "0x")] {
+                proptest::prop_assert_eq!(literal_or_name(&text), Ok(Some(ip.into())), "{}", text);
+            }
         }
     }
 }
