@@ -2,6 +2,7 @@
 //! thing, notes what came of it, and asks again; when there is nothing to do it waits for its mailbox or the next timer.
 //!
 //! - `start`: how a container is made and started
+//! - `gc`: what dead containers leave behind
 //!
 //! ```text
 //!   Stop, Kill ──┐                       ┌── set up volumes, sandbox
@@ -10,6 +11,7 @@
 //!                        └─────────────────────┘
 //! ```
 
+mod gc;
 mod start;
 
 use std::collections::BTreeMap;

@@ -101,7 +101,11 @@ impl Text {
             ContainerChange::Started { attempt: 0 } => format!("{label} started"),
             ContainerChange::Started { attempt } => format!("{label} started again (restart {attempt})"),
             ContainerChange::Exited { code, reason, message, .. } => {
-                let more = if message.is_empty() { String::new() } else { format!(": {}", message.trim_end().replace('\n', "\n    ")) };
+                let more = if message.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {}", message.trim_end().replace('\n', "\n    "))
+                };
                 format!("{label} exited with code {code} ({reason}){more}")
             }
             ContainerChange::Waiting { reason, message } => format!("{label} waits ({reason}): {message}"),
