@@ -3,6 +3,7 @@
 
 use wasmpod_kernel::signal::{ExitStatus, Signal};
 use wasmpod_wasi::ProcExit;
+use wasmpod_wasi::p1::GuestFault;
 use wasmtime::Trap;
 
 /// Why a program ended, as a container runtime reports it.
@@ -62,9 +63,11 @@ impl Exit {
         if error.downcast_ref::<OutOfMemory>().is_some() {
             return Self::oom_killed();
         }
-        let signal = match error.downcast_ref::<Trap>() {
-            Some(trap) => signal_of(*trap),
-            None => Signal::Abrt,
+        let signal = match (error.downcast_ref::<Trap>(), error.downcast_ref::<GuestFault>()) {
+            (Some(trap), _) => signal_of(*trap),
+            // a pointer given to a system call that leads outside of the program's memory
+            (None, Some(GuestFault::OutOfBounds { .. } | GuestFault::Misaligned { .. })) => Signal::Segv,
+            (None, _) => Signal::Abrt,
         };
         Self::signaled(signal, Some(describe(error)))
     }

@@ -26,6 +26,11 @@ fn exit_codes_and_traps_are_those_of_linux() {
 }
 
 #[test]
+fn a_pointer_outside_of_memory_given_to_a_system_call_is_a_segmentation_fault() {
+    assert_eq!(code_of("(drop (call $poll (i32.const -64) (i32.const 64) (i32.const 1) (i32.const 128)))"), 139);
+}
+
+#[test]
 fn the_message_of_a_trap_names_it_first() {
     let (exit, _) = Node::new(1).run(&program("unreachable"), Limits::default());
     let message = exit.message.expect("a message");
