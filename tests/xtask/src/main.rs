@@ -1,6 +1,7 @@
 //! `cargo xtask VERB`: what the project does with itself. The verbs are thin; the work is in the library.
 #![forbid(unsafe_code)]
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use clap::{Parser, Subcommand};
@@ -102,7 +103,10 @@ fn test(args: &[String]) -> Outcome {
     if let Err(e) = coreutils::ensure(&xtask::root(), Target::RustP1) {
         eprintln!("xtask: coreutils cannot be built, its tests will fail: {e}");
     }
+    // the tests of the whole run this one: built once, not by each of them
+    run::loudly(run::cargo().args(["build", "--quiet", "--package", "wasmpod"]).current_dir(xtask::root()))?;
     let mut tests = run::cargo();
+    tests.env("WASMPOD_BIN", wasmpod()?);
     if has_nextest() {
         tests.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
     } else {
@@ -113,6 +117,12 @@ fn test(args: &[String]) -> Outcome {
     let tests = run::loudly(tests.args(args).current_dir(xtask::root()));
     let docs = run::loudly(run::cargo().args(["test", "--quiet", "--workspace", "--doc"]).current_dir(xtask::root()));
     Ok(tests.and(docs)?)
+}
+
+/// Where the build puts `wasmpod`: beside this program, which is of the same build.
+fn wasmpod() -> Result<PathBuf, Box<dyn std::error::Error>> {
+    let name = format!("wasmpod{}", std::env::consts::EXE_SUFFIX);
+    Ok(std::env::current_exe()?.with_file_name(name))
 }
 
 /// Whether cargo-nextest is here, or could be installed.

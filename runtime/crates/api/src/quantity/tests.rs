@@ -1,3 +1,5 @@
+//! Quantities as the API server reads and writes them.
+
 use proptest::prelude::*;
 
 use super::*;

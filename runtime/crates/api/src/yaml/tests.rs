@@ -1,3 +1,5 @@
+//! YAML as the API server reads it, with the place of every value.
+
 use proptest::prelude::*;
 
 use super::*;
