@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 use crate::exit::Exit;
 
-/// Write a completion script for a shell to standard output.
+/// Write a completion script for a shell to standard output
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The shell

@@ -11,7 +11,7 @@ use crate::exit::Exit;
 /// Kubernetes Pods on any machine, without containers.
 #[derive(Debug, Parser)]
 #[command(name = "wasmpod", version, about, after_help = crate::exit::HELP, arg_required_else_help = true)]
-#[command(disable_help_subcommand = true, max_term_width = 120)]
+#[command(disable_help_subcommand = true)]
 pub struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -19,11 +19,9 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run the pods of a manifest in the foreground; the exit code is theirs
     Play(Box<play::Args>),
     /// Say which version this is
     Version,
-    /// Write a completion script for a shell
     Completion(completion::Args),
 }
 

@@ -4,7 +4,7 @@
 //! - [`agent`]: the agent and the handles to its pods.
 //! - `worker`: one pod at work; effects only.
 //! - [`lifecycle`]: the decisions, pure: plan, state, actions, phase, back-off, status.
-//! - [`env`]: a container's environment, `$(NAME)` expansion, the downward API's values.
+//! - [`mod@env`]: a container's environment, `$(NAME)` expansion, the downward API's values.
 //! - [`volumes`]: emptyDir, configMap, secret, downwardAPI, projected and hostPath volumes, and their mounts.
 //! - [`resources`]: requests and limits, the QoS class. [`security`]: whom a container runs as. [`dns`]: resolv.conf.
 //! - [`objects`]: the ConfigMaps and Secrets that pods refer to.

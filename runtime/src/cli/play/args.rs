@@ -8,7 +8,10 @@ use std::time::Duration;
 use clap::{ValueEnum, ValueHint};
 use wasmpod_cri::Protocol;
 
-/// Run the pods of a manifest in the foreground.
+const PUBLISH_HELP: &str = "Open a port of this machine's loopback that leads to a port of a pod. Repeatable. Without POD it goes to \
+    the only pod, or to the only one that has this containerPort. HOST_PORT 0 takes any free port";
+
+/// Run the pods of a manifest in the foreground; the exit code is theirs
 ///
 /// Starts every Pod of the manifests, with their ConfigMaps and Secrets, and ends when all of them have ended. An `image:` is the path of a
 /// .wasm file, or of a directory that becomes the root filesystem, relative to its manifest. Ctrl-C stops the pods as Kubernetes
@@ -24,9 +27,8 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
 
-    /// Open a port of this machine's loopback that leads to a port of a pod: [POD/][IP:]HOST_PORT:POD_PORT[/udp]. Without POD it
-    /// goes to the only pod, or to the only one that has this containerPort. HOST_PORT 0 takes any free port
-    #[arg(long, value_name = "[POD/][IP:]HOST_PORT:POD_PORT[/udp]")]
+    /// Ports of this machine's loopback that lead into pods.
+    #[arg(long, value_name = "[POD/][IP:]HOST_PORT:POD_PORT[/udp]", help = PUBLISH_HELP)]
     pub publish: Vec<Publish>,
 
     /// Allow hostPath volumes in this directory of the host. Repeatable

@@ -1,7 +1,7 @@
 //! The one table of what each field of a pod does in this version: nothing is ignored silently.
 //!
-//! - [`table`]: the fields
-//! - [`check`]: a pod held against the table
+//! - `table`: the fields
+//! - [`check`][check()]: a pod held against the table
 //!
 //! A field that works, works as Kubernetes says. One without meaning on a single node is accepted. One that a program could miss is
 //! accepted with a warning. Everything else is refused before anything is started.

@@ -1,9 +1,11 @@
 //! How a container is made and started (kuberuntime_container.go `startContainer`): image, configuration, create, start. Each step
 //! has its own error, reason and event.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use k8s_openapi::api::core::v1::Container as ContainerSpec;
 use parking_lot::Mutex;
 use wasmpod_cri::container::{MAX_TERMINATION_MESSAGE, START_ERROR_CODE};
@@ -13,7 +15,7 @@ use super::{Message, RETRY, Worker};
 use crate::env::{self, ConfigError};
 use crate::events::{ContainerChange, EventType, Observer, OutputStream};
 use crate::lifecycle::plan::Slot;
-use crate::lifecycle::state::Exit;
+use crate::lifecycle::state::{Exit, Stage};
 use crate::objects::{PodContext, PodRef};
 use crate::{resources, security, volumes};
 
@@ -32,8 +34,9 @@ impl Worker {
     pub(super) async fn start(&mut self, slot: Slot) {
         let Some(spec) = self.container_spec(slot) else { return };
         let image = match self.image(&spec).await {
-            Ok(image) => image,
-            Err((reason, message)) => return self.fail(slot, &spec, reason, message, RETRY),
+            Some(Ok(image)) => image,
+            Some(Err((reason, message))) => return self.fail(slot, &spec, reason, message, RETRY),
+            None => return,
         };
         let config = match self.container_config(slot, &spec, image) {
             Ok(config) => config,
@@ -44,9 +47,12 @@ impl Worker {
         let announce = Announce::new(&self.reference, &spec.name, attempt, self.shared.observer.clone());
         let config = ContainerConfig { output: Some(Arc::new(Output { announce: announce.clone() })), ..config };
         self.state.record_mut(slot).image_id.clone_from(&config.image.id);
-        let container = match self.shared.runtime.create_container(&sandbox, config).await {
-            Ok(container) => container,
-            Err(error) => return self.fail(slot, &spec, "CreateContainerError", error.to_string(), RETRY),
+        let (runtime, of) = (self.shared.runtime.clone(), sandbox.clone());
+        // includes compiling the program, which can take a while
+        let container = match self.unless_stopped(async move { runtime.create_container(&of, config).await }).await {
+            Some(Ok(container)) => container,
+            None => return,
+            Some(Err(error)) => return self.fail(slot, &spec, "CreateContainerError", error.to_string(), RETRY),
         };
         if let Some(old) = attempt.checked_sub(2) {
             super::gc::remove_logs(&sandbox.log_dir().join(&spec.name), old);
@@ -73,22 +79,43 @@ impl Worker {
         }
     }
 
-    async fn image(&self, spec: &ContainerSpec) -> Result<Arc<Image>, (&'static str, String)> {
-        let reference = spec.image.as_deref().unwrap_or_default();
-        let Some(source) = self.request.images.get(reference) else {
+    /// The image, or why there is none as reason and message; `None` if the pod is being stopped.
+    async fn image(&mut self, spec: &ContainerSpec) -> Option<Result<Arc<Image>, (&'static str, String)>> {
+        let reference = spec.image.clone().unwrap_or_default();
+        let Some(source) = self.request.images.get(&reference).cloned() else {
             let message = format!("Container image {reference:?} is not present with pull policy of Never");
-            return Err(("ErrImageNeverPull", message));
+            return Some(Err(("ErrImageNeverPull", message)));
         };
-        let loaded = self.shared.runtime.load_image(source, reference).await;
-        let image = loaded.map_err(|error| {
-            let message = format!("Failed to pull image {reference:?}: {error}");
-            self.event(Some(&spec.name), EventType::Warning, "Failed", message);
-            ("ErrImagePull", error.to_string())
-        })?;
-        let message =
-            format!("Container image {reference:?} already present on machine and can be accessed by the pod");
-        self.event(Some(&spec.name), EventType::Normal, "Pulled", message);
-        Ok(image)
+        let (runtime, name) = (self.shared.runtime.clone(), reference.clone());
+        let loaded = self.unless_stopped(async move { runtime.load_image(&source, &name).await }).await?;
+        Some(match loaded {
+            Ok(image) => {
+                let message =
+                    format!("Container image {reference:?} already present on machine and can be accessed by the pod");
+                self.event(Some(&spec.name), EventType::Normal, "Pulled", message);
+                Ok(image)
+            }
+            Err(error) => {
+                let message = format!("Failed to pull image {reference:?}: {error}");
+                self.event(Some(&spec.name), EventType::Warning, "Failed", message);
+                Err(("ErrImagePull", error.to_string()))
+            }
+        })
+    }
+
+    /// Waits for `work`, and hears the mailbox meanwhile; `None`, with the work given up, once the pod is being stopped.
+    async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        let mailbox = self.mailbox.clone();
+        loop {
+            match select(work.as_mut(), pin!(mailbox.recv())).await {
+                Either::Left((done, _)) => return Some(done),
+                Either::Right((message, _)) => self.handle(message),
+            }
+            if !matches!(self.state.stage, Stage::Syncing) {
+                return None;
+            }
+        }
     }
 
     fn container_config(
