@@ -100,7 +100,7 @@ fn dev_options(
     config: &ContainerConfig,
     stdio: [Option<Arc<dyn Stream>>; 3],
 ) -> DevOptions {
-    let name = format!("dev/{}/{}/{}", sandbox.name(), config.name, config.attempt);
+    let name = format!("dev/{}/{}/{}", sandbox.uid(), config.name, config.attempt);
     let stream = parking_lot::Mutex::new(sim.entropy().stream(&name));
     DevOptions { random: Arc::new(move |buffer: &mut [u8]| stream.lock().fill(buffer)), tty: None, stdio }
 }

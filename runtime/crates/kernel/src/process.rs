@@ -20,7 +20,7 @@ pub const MAX_ARGS_BYTES: usize = 2 * 1024 * 1024;
 pub struct ProcessSpec {
     /// Its number in its pid namespace; 1 for a container's entry point.
     pub pid: u32,
-    /// For people: `<pod>/<container>`. Also names its random streams.
+    /// For people: `<pod>/<container>`.
     pub name: String,
     /// The arguments, the program's name first.
     pub args: Vec<String>,
@@ -57,7 +57,7 @@ impl Process {
     /// [`Errno::TooBig`] if arguments and environment exceed [`MAX_ARGS_BYTES`]; [`Errno::Inval`] if one holds a NUL byte.
     pub fn new(spec: ProcessSpec, sim: &Sim) -> Result<Arc<Self>> {
         check_strings(&spec.args, &spec.env)?;
-        let random = Mutex::new(sim.entropy().stream(&format!("process/{}/{}", spec.name, spec.pid)));
+        let random = Mutex::new(sim.entropy().stream(&stream_name(&spec, sim)));
         Ok(Arc::new(Self { spec, fds: Mutex::new(FdTable::new()), sim: sim.clone(), random }))
     }
 
@@ -102,6 +102,12 @@ fn check_strings(args: &[String], env: &[(String, String)]) -> Result<()> {
         return Err(Errno::Inval);
     }
     Ok(())
+}
+
+/// The name of a process' random stream. The cgroup's path has the pod's UID in it and the time tells runs of one container apart, so
+/// no two processes draw the same numbers, and the same run of the same seed draws them again.
+fn stream_name(spec: &ProcessSpec, sim: &Sim) -> String {
+    format!("process{}/{}/{}/{}", spec.cgroup.path(), spec.name, spec.pid, sim.clock().now().as_nanos())
 }
 
 impl std::fmt::Debug for Process {
@@ -164,6 +170,19 @@ mod tests {
         assert_eq!(bytes(1, "pod/a"), bytes(1, "pod/a"));
         assert_ne!(bytes(1, "pod/a"), bytes(1, "pod/b"));
         assert_ne!(bytes(1, "pod/a"), bytes(2, "pod/a"));
+    }
+
+    #[test]
+    fn another_run_of_one_container_draws_other_bytes() {
+        let sim = Sim::new_virtual(1);
+        let draw = || {
+            let mut bytes = [0; 16];
+            process(&sim, "pod/a", &[]).expect("made").getrandom(&mut bytes);
+            bytes
+        };
+        let first = draw();
+        sim.block_on(sim.clock().sleep(std::time::Duration::from_secs(10))).expect("a timer is set");
+        assert_ne!(first, draw());
     }
 
     #[test]
