@@ -103,8 +103,9 @@ fn test(args: &[String]) -> Outcome {
     if let Err(e) = coreutils::ensure(&xtask::root(), Target::RustP1) {
         eprintln!("xtask: coreutils cannot be built, its tests will fail: {e}");
     }
-    // the tests of the whole run this one: built once, not by each of them
-    run::loudly(run::cargo().args(["build", "--quiet", "--package", "wasmpod"]).current_dir(xtask::root()))?;
+    // the tests of the whole run this one: built once, not by each of them; of the whole workspace, so that the features of
+    // its dependencies are those of the tests and nothing is compiled twice
+    run::loudly(run::cargo().args(["build", "--quiet", "--workspace", "--bins"]).current_dir(xtask::root()))?;
     let mut tests = run::cargo();
     tests.env("WASMPOD_BIN", wasmpod()?);
     if has_nextest() {
