@@ -180,6 +180,8 @@ struct Heard {
     command: String,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
+    /// Of both streams.
+    lines: Vec<String>,
 }
 
 /// A run that was started. It is killed when this is dropped.
@@ -195,21 +197,23 @@ pub struct Running {
 }
 
 impl Running {
-    /// Waits for a line that `wanted` says yes to, on either stream, and returns it without its end.
+    /// Waits for a line that `wanted` says yes to, on either stream, and returns it without its end. What was heard while
+    /// another line was waited for counts.
     ///
     /// # Panics
     /// The run ends or is silent for too long before there is one.
     pub fn line(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
-        while self.open > 0 {
-            if let Some((_, line)) = self.next() {
-                let line = String::from_utf8_lossy(&line);
-                let line = line.trim_end_matches('\n');
+        let mut at = 0;
+        loop {
+            while let Some(line) = self.heard.lines.get(at) {
                 if wanted(line) {
-                    return line.to_owned();
+                    return line.clone();
                 }
+                at += 1;
             }
+            assert!(self.open > 0, "ended without {what}: {}", self.shown());
+            self.next();
         }
-        panic!("ended without {what}: {}", self.shown());
     }
 
     /// Waits for a line that holds `text`.
@@ -244,23 +248,20 @@ impl Running {
         let status = self.child.wait().expect("a child can be waited for");
         let journal = std::fs::read_to_string(&self.journal).unwrap_or_default();
         let left = std::fs::read_dir(self.temp.path().join("tmp")).expect("it was made").count();
-        let Heard { command, stdout, stderr } = std::mem::take(&mut self.heard);
+        let Heard { command, stdout, stderr, .. } = std::mem::take(&mut self.heard);
         Outcome { command, code: status.code(), stdout, stderr, journal, left }
     }
 
-    fn next(&mut self) -> Option<(Stream, Vec<u8>)> {
+    fn next(&mut self) {
         match self.events.recv_timeout(self.limit) {
             Ok(Event::Line(stream, line)) => {
                 match stream {
                     Stream::Stdout => self.heard.stdout.extend_from_slice(&line),
                     Stream::Stderr => self.heard.stderr.extend_from_slice(&line),
                 }
-                Some((stream, line))
+                self.heard.lines.push(String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned());
             }
-            Ok(Event::End) => {
-                self.open -= 1;
-                None
-            }
+            Ok(Event::End) => self.open -= 1,
             Err(RecvTimeoutError::Timeout) => {
                 let _ = self.child.kill(); // it may have ended just now
                 panic!("silent for {:?}, so killed: {}", self.limit, self.shown());
@@ -271,7 +272,7 @@ impl Running {
 
     fn shown(&self) -> String {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let Heard { command, stdout, stderr } = &self.heard;
+        let Heard { command, stdout, stderr, .. } = &self.heard;
         format!("{command}\n--- stdout\n{}--- stderr\n{}", text(stdout), text(stderr))
     }
 }

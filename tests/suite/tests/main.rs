@@ -1,5 +1,13 @@
 //! The tests, one file per subject; `wasmpod_suite` has what they share.
 
+mod cli;
+mod cpu;
+mod exits;
+mod host;
 mod invalid;
+mod isolation;
 mod layout;
 mod pods;
+#[cfg(unix)]
+mod signals;
+mod third_party;
