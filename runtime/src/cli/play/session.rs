@@ -3,7 +3,7 @@
 //! ```text
 //!   start all ──► all ended ────────────────────────────► exit code from the phases
 //!      │  timeout ─► stop, short grace ─► all ended ────► 124
-//!      │  Ctrl-C ──► stop, own grace ──► all ended ─────► 130 (SIGTERM: 143); the second one kills
+//!      │  Ctrl-C ──► stop, own grace ──► all ended ─────► 130 (SIGTERM: 143); the second one kills, the third waits for nothing
 //!      └─ stdout closed ─► stop, short grace ───────────► 141
 //! ```
 
@@ -70,7 +70,7 @@ pub fn run(
 ) -> Exit {
     let handles: Vec<Arc<PodHandle>> = pods.into_iter().map(|request| Arc::new(world.agent.run_pod(request))).collect();
     let ports = Ports::open(sim, printer, &handles, targets);
-    let mut session = Session { printer, handles: &handles, stopped: None, notes: Vec::new() };
+    let mut session = Session { printer, handles: &handles, stopped: None, killed: false, notes: Vec::new() };
     let exit = match sim.block_on(session.watch(sim, args.timeout)) {
         Ok(exit) => exit,
         Err(error) => {
@@ -106,6 +106,8 @@ struct Session<'a> {
     handles: &'a [Arc<PodHandle>],
     /// Why the pods are being stopped, if they are.
     stopped: Option<Exit>,
+    /// They were killed as well.
+    killed: bool,
     notes: Vec<String>,
 }
 
@@ -129,12 +131,17 @@ impl Session<'_> {
                     self.notes.push(format!("timeout: the pods were not done after {limit}"));
                     self.notes.extend(not_ended(self.handles));
                     self.stop(Exit::Timeout, Some(SHORT_GRACE));
-                    self.printer.say(&format!("timeout after {limit}: stopping the pods"));
+                    self.printer.try_say(&format!("timeout after {limit}: stopping the pods"));
                 }
                 Happened::OutputClosed => self.stop(Exit::BrokenPipe, Some(SHORT_GRACE)),
+                Happened::Signal(_) if self.killed => {
+                    // the pods cannot even be killed: somebody who reads the output stands still, and everybody waits for that
+                    std::process::exit(i32::from(self.stopped.unwrap_or(Exit::Interrupted).code()));
+                }
                 Happened::Signal(_) if self.stopped.is_some() => {
+                    self.killed = true;
                     self.handles.iter().for_each(|handle| handle.kill());
-                    self.printer.say("killing the pods");
+                    self.printer.try_say("killing the pods");
                 }
                 Happened::Signal(signal) => {
                     let exit = match signal {
@@ -142,8 +149,7 @@ impl Session<'_> {
                         HostSignal::Terminate => Exit::Terminated,
                     };
                     self.stop(exit, None);
-                    // said last: a reader that has stopped reading must not keep the pods from stopping
-                    self.printer.say("stopping the pods; once more kills them");
+                    self.printer.try_say("stopping the pods; once more kills them");
                 }
             }
         }

@@ -17,6 +17,7 @@ pub mod text;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
 
 use parking_lot::Mutex;
@@ -80,14 +81,21 @@ fn colour(terminal: bool, variable: impl Fn(&'static str) -> Option<String>) -> 
 /// Prints what the node tells.
 pub struct Printer {
     clock: Clock,
+    /// Held while writing, which a reader that stands still can make last for ever.
     inner: Mutex<Inner>,
+    closed: Closed,
 }
 
 struct Inner {
     sink: Sink,
     form: Form,
-    /// Who waits for standard output to be closed.
-    waiter: Option<Waker>,
+}
+
+/// Whether standard output is closed, and who waits for that; apart from [`Inner`], so that nobody waits for a writer.
+#[derive(Default)]
+struct Closed {
+    known: AtomicBool,
+    waiter: Mutex<Option<Waker>>,
 }
 
 enum Form {
@@ -102,15 +110,20 @@ impl Printer {
             OutputFormat::Text => Form::Text(Text::new(style, pods)),
             OutputFormat::Json => Form::Json(Json::new(style.quiet)),
         };
-        Arc::new(Self { clock, inner: Mutex::new(Inner { sink, form, waiter: None }) })
+        Arc::new(Self { clock, inner: Mutex::new(Inner { sink, form }), closed: Closed::default() })
     }
 
     /// Says something of wasmpod's own.
     pub fn say(&self, message: &str) {
-        self.with(|_, sink, form| match form {
-            Form::Text(text) => text.say(sink, message),
-            Form::Json(json) => json.say(sink, message),
-        });
+        self.with(|_, sink, form| say(sink, form, message));
+    }
+
+    /// Says something unless somebody is writing just now: for the one who stops what writes.
+    pub fn try_say(&self, message: &str) {
+        if let Some(mut inner) = self.inner.try_lock() {
+            let Inner { sink, form } = &mut *inner;
+            say(sink, form, message);
+        }
     }
 
     /// Prints how it ended.
@@ -124,26 +137,30 @@ impl Printer {
     /// Waits until standard output is closed by whoever read it.
     pub async fn broken(&self) {
         std::future::poll_fn(|cx| {
-            let mut inner = self.inner.lock();
-            if inner.sink.is_broken() {
-                return Poll::Ready(());
-            }
-            inner.waiter = Some(cx.waker().clone());
-            Poll::Pending
+            *self.closed.waiter.lock() = Some(cx.waker().clone());
+            if self.closed.known.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await
     }
 
     fn with(&self, print: impl FnOnce(u64, &mut Sink, &mut Form)) {
-        let waiter = {
+        let broken = {
             let mut inner = self.inner.lock();
-            let Inner { sink, form, waiter } = &mut *inner;
+            let Inner { sink, form } = &mut *inner;
             print(self.clock.wall(), sink, form);
-            if sink.is_broken() { waiter.take() } else { None }
+            sink.is_broken()
         };
-        if let Some(waiter) = waiter {
-            waiter.wake();
+        if broken && !self.closed.known.swap(true, Ordering::AcqRel) {
+            let waiter = self.closed.waiter.lock().take();
+            waiter.into_iter().for_each(Waker::wake);
         }
+    }
+}
+
+fn say(sink: &mut Sink, form: &mut Form, message: &str) {
+    match form {
+        Form::Text(text) => text.say(sink, message),
+        Form::Json(json) => json.say(sink, message),
     }
 }
 
