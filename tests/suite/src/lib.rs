@@ -35,6 +35,24 @@ pub fn spec(name: &str) -> PathBuf {
     root().join("specs/pods").join(name)
 }
 
+/// Calls `each` with every file below a folder, in the order of their names. What is hidden or built is left out.
+///
+/// # Panics
+/// A folder cannot be listed.
+pub fn walk(folder: &Path, each: &mut dyn FnMut(&Path)) {
+    let listed = std::fs::read_dir(folder).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
+    let mut entries = listed.unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let (path, name) = (entry.path(), entry.file_name());
+        if path.is_dir() && name != "target" && !name.to_string_lossy().starts_with('.') {
+            walk(&path, each);
+        } else if path.is_file() {
+            each(&path);
+        }
+    }
+}
+
 /// A file as text.
 ///
 /// # Panics

@@ -301,6 +301,43 @@ fn an_hour_of_sleep_takes_no_time_in_virtual_time() {
 }
 
 #[test]
+fn a_run_in_which_nothing_can_happen_any_more_ends() {
+    let folder = Folder::new();
+    let waits = container("c", "net_echo_server", &["7000", "1"]);
+    let run = Play::file(folder.manifest("waits", &[pod("p", &[waits])])).seeded(0).run().expect(3);
+    assert!(run.stderr().contains("wasmpod: still running: p/c\n"), "{}", run.stderr());
+}
+
+#[test]
+fn compiled_programs_are_kept_but_not_trusted() {
+    let cache = Folder::new();
+    let run = || {
+        let play = Play::spec("hello.yaml").env("XDG_CACHE_HOME", &cache.path().to_string_lossy());
+        let run = play.env("HOME", &cache.path().to_string_lossy()).arg("--quiet").run().expect(0);
+        assert_eq!(run.stdout(), "Hello from Rust on wasm32-wasip2\n");
+        assert_eq!(run.stderr(), "");
+    };
+    let kept = || {
+        let mut files = Vec::new();
+        wasmpod_suite::walk(cache.path(), &mut |path| files.push(path.to_owned()));
+        files
+    };
+    run();
+    let files = kept();
+    assert!(!files.is_empty() || cfg!(windows), "nothing was kept");
+    for file in &files {
+        let whole = std::fs::read(file).expect("it was kept");
+        let flipped: Vec<u8> =
+            whole.iter().enumerate().map(|(at, byte)| if at == whole.len() / 2 { !byte } else { *byte }).collect();
+        let cases: [&[u8]; 4] = [b"", b"\x7fELF rubbish", &whole[..whole.len() / 2], &flipped];
+        for bytes in cases {
+            std::fs::write(file, bytes).expect("our own file");
+            run();
+        }
+    }
+}
+
+#[test]
 fn nothing_is_left_behind() {
     for name in ["sidecar.yaml", "volumes.yaml"] {
         assert_eq!(Play::spec(name).arg("--virtual-time").run().expect(0).left, 0, "{name}");

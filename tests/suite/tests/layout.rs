@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use wasmpod_suite::{read, root};
+use wasmpod_suite::{read, root, walk};
 
 /// What each room may use of the others. Nothing below `node` knows manifests (`api`); nothing above `cri` runs wasm, but the
 /// binary makes the engine and hands it down.
@@ -35,8 +35,15 @@ fn cargo(args: &[&str]) -> String {
     String::from_utf8(out.stdout).expect("cargo writes UTF-8")
 }
 
-/// The members of the workspace: name, direct dependencies by kind (`normal`, `dev`, `build`), manifest.
-fn members() -> BTreeMap<String, (Vec<(String, String)>, PathBuf)> {
+/// A member of the workspace.
+struct Member {
+    /// Names and kinds (`normal`, `dev`, `build`).
+    dependencies: Vec<(String, String)>,
+    manifest: PathBuf,
+}
+
+/// The members of the workspace, by name.
+fn members() -> BTreeMap<String, Member> {
     let text = cargo(&["metadata", "--no-deps", "--format-version", "1"]);
     let metadata: Value = serde_json::from_str(&text).expect("cargo writes JSON");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -47,33 +54,30 @@ fn members() -> BTreeMap<String, (Vec<(String, String)>, PathBuf)> {
             let dependencies = package["dependencies"].as_array().expect("dependencies").iter();
             let kind = |d: &Value| d["kind"].as_str().unwrap_or("normal").to_owned();
             let dependencies = dependencies.map(|d| (text(&d["name"]), kind(d))).collect();
-            (text(&package["name"]), (dependencies, PathBuf::from(text(&package["manifest_path"]))))
+            (text(&package["name"]), Member { dependencies, manifest: text(&package["manifest_path"]).into() })
         })
         .collect()
 }
 
-/// Whether the members that use a package `is` are among `allowed`, for tests too: a test that reaches through a room's
-/// wall is a hole in it. Own tests of `engine` use by `node` and the like are the runtime put together, and named here.
+/// The members that use a package which `is` says yes to. A room's own tests may use more.
 fn users_of(is: impl Fn(&str) -> bool) -> BTreeSet<String> {
-    let uses = |(name, (dependencies, _)): (&String, &(Vec<(String, String)>, PathBuf))| {
-        dependencies.iter().any(|(dependency, kind)| kind != "dev" && is(dependency)).then(|| name.clone())
-    };
-    members().iter().filter_map(uses).collect()
+    let uses = |member: &Member| member.dependencies.iter().any(|(name, kind)| kind != "dev" && is(name));
+    members().into_iter().filter(|(_, member)| uses(member)).map(|(name, _)| name).collect()
 }
 
 #[test]
 fn rooms_use_what_they_may() {
     let members = members();
     for (room, allowed) in ARROWS {
-        let (dependencies, _) = members.get(*room).unwrap_or_else(|| panic!("{room} is no member"));
-        for (dependency, kind) in dependencies {
+        let member = members.get(*room).unwrap_or_else(|| panic!("{room} is no member"));
+        for (dependency, kind) in &member.dependencies {
             let Some(other) = dependency.strip_prefix("wasmpod-") else { continue };
             assert!(kind == "dev" || allowed.contains(&other), "{room} must not use {dependency}");
         }
     }
     let rooms: BTreeSet<&str> = ARROWS.iter().map(|(room, _)| *room).collect();
-    for (name, (_, manifest)) in &members {
-        let in_runtime = manifest.starts_with(root().join("runtime"));
+    for (name, member) in &members {
+        let in_runtime = member.manifest.starts_with(root().join("runtime"));
         assert!(!in_runtime || rooms.contains(name.as_str()), "{name}: a new room; say here what it may use");
     }
 }
@@ -110,7 +114,7 @@ fn the_kernel_and_the_manifests_are_plain() {
 
 #[test]
 fn every_crate_takes_the_workspaces_lints_and_versions() {
-    for (name, (dependencies, manifest)) in members() {
+    for (name, Member { dependencies, manifest }) in members() {
         let text = read(&manifest);
         assert!(text.contains("[lints]\nworkspace = true"), "{name} does not take the workspace's lints");
         for field in ["version", "edition", "rust-version", "license"] {
@@ -141,7 +145,7 @@ fn files() -> Vec<PathBuf> {
         }
         None => {
             let mut files = Vec::new();
-            walk(&root, &mut files);
+            walk(&root, &mut |path| files.push(path.to_owned()));
             files
         }
     };
@@ -149,18 +153,6 @@ fn files() -> Vec<PathBuf> {
     files.sort();
     assert!(files.len() > 100, "the project is not here");
     files
-}
-
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).expect("it can be listed") {
-        let path = entry.expect("it can be listed").path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_dir() && name != "target" && !name.starts_with('.') {
-            walk(&path, files);
-        } else if path.is_file() {
-            files.push(path);
-        }
-    }
 }
 
 fn sources() -> Vec<(String, String)> {
@@ -215,13 +207,17 @@ fn nothing_is_left_to_do_in_the_runtime() {
 
 #[test]
 fn unsafe_code_is_forbidden_but_in_the_engine() {
-    for (_, (_, manifest)) in members() {
+    for Member { manifest, .. } in members().into_values() {
         let folder = manifest.parent().expect("a manifest is in a folder");
-        let top = ["src/lib.rs", "src/main.rs"].map(|file| folder.join(file)).into_iter().find(|path| path.is_file());
-        let top = top.unwrap_or_else(|| panic!("{} has neither lib.rs nor main.rs", folder.display()));
+        let tops =
+            ["src/lib.rs", "src/main.rs"].map(|file| folder.join(file)).into_iter().filter(|path| path.is_file());
+        let tops: Vec<PathBuf> = tops.collect();
+        assert!(!tops.is_empty(), "{} has neither lib.rs nor main.rs", folder.display());
         let is_engine = folder.ends_with("crates/engine");
-        let forbids = read(&top).contains("#![forbid(unsafe_code)]");
-        assert!(forbids || is_engine, "{} does not forbid unsafe code", name(&top));
+        for top in tops {
+            let forbids = read(&top).contains("#![forbid(unsafe_code)]");
+            assert!(forbids || is_engine, "{} does not forbid unsafe code", name(&top));
+        }
     }
     // and there only where the file says why
     for (name, text) in sources().into_iter().filter(|(name, _)| name.starts_with("runtime/crates/engine/")) {

@@ -2,6 +2,7 @@
 
 mod cli;
 mod cpu;
+mod docs;
 mod exits;
 mod host;
 mod invalid;

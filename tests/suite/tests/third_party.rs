@@ -122,6 +122,21 @@ fn coreutils_run_as_containers() {
 }
 
 #[test]
+fn coreutils_bytes_pass_unchanged() {
+    let folder = Folder::new();
+    // not UTF-8, a carriage return, a line without an end
+    let object = with(pod("p", &[tool("c", &["printf", "\\377\\376a\\r\\nb"])]), "spec", &volumes());
+    let file = folder.manifest("m", &[config_map(), object]);
+    let run = Play::file(&file).arg("--quiet").limit(COMPILING).run().expect(0);
+    assert_eq!(run.stdout, b"\xff\xfea\r\nb");
+    let run = Play::file(&file).args(&["--output", "json", "--quiet"]).limit(COMPILING).run().expect(0);
+    let lines = run.json();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(lines[0]["base64"], "//5hDQ==");
+    assert_eq!((&lines[1]["text"], &lines[1]["partial"]), (&json!("b"), &json!(true)));
+}
+
+#[test]
 fn coreutils_work_on_one_volume() {
     let (fails, steps): (Vec<&Case>, Vec<&Case>) = STEPS.iter().partition(|(_, code, _)| *code != 0);
     let name = |n: usize, args: &[&str]| format!("s{n}-{}", args[0]);
