@@ -10,7 +10,7 @@
 //! - [`rootfs`]: a container's mount namespace, `/proc`, `/dev` and `/etc` included.
 //! - [`log`]: the container's log in CRI format.
 //! - [`events`]: what is told to the node agent.
-//! - [`publish`]: a port of this machine's loopback that leads into a pod.
+//! - [`mod@publish`]: a port of this machine's loopback that leads into a pod.
 #![forbid(unsafe_code)]
 
 pub mod container;
