@@ -132,6 +132,17 @@ fn a_file_holds_documents_and_lists() {
 }
 
 #[test]
+fn a_node_runs_110_pods_and_no_more() {
+    let folder = Folder::new();
+    let pods: Vec<Value> = (0..111).map(|n| hello(&format!("p{n}"))).collect();
+    refused(Play::file(folder.manifest("many", &pods)), "111 pods: one node runs at most 110");
+    let run = Play::file(folder.manifest("most", &pods[1..])).run().expect(0);
+    let lines = run.by_container();
+    assert_eq!(lines.len(), 110);
+    assert!(lines.values().all(|said| *said == [SAID]), "{lines:?}");
+}
+
+#[test]
 fn a_directory_is_all_its_manifests() {
     let folder = Folder::new();
     folder.manifest("one", &[hello("one")]);
@@ -277,7 +288,7 @@ fn a_timeout_stops_the_pods_and_says_what_was_not_done() {
         let stderr = run.stderr();
         assert_eq!(run.of("p/ends"), [SAID]);
         assert_eq!(run.row("p", "spins")[1], "137");
-        assert!(stderr.contains("wasmpod: timeout after 1.5 s: stopping the pods\n"), "{stderr}");
+        assert!(stderr.contains("wasmpod: timeout after 1.5s: stopping the pods\n"), "{stderr}");
         assert!(stderr.contains("wasmpod: still running: p/spins\n"), "{stderr}");
         assert!(!stderr.contains("still running: p/ends"), "{stderr}");
         if !run.journal.is_empty() {

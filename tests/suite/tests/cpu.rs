@@ -61,6 +61,40 @@ fn limits_are_kept_to_half_a_percent() {
 }
 
 #[test]
+fn what_the_benches_run_works() {
+    let containers = [
+        container("spin", "bench_spin", &["2"]),
+        container("branchy", "bench_branchy", &["20"]),
+        container("sha", "bench_sha", &["2"]),
+        container("fs-p1", "bench_fs_p1", &["/f", "300"]),
+        container("fs-p2", "bench_fs_p2", &["/f", "300"]),
+        container("server", "bench_tcp_server", &["127.0.0.1:7100", "2"]),
+        container("ping", "bench_tcp_client", &["127.0.0.1:7100", "10", "64", "ping"]),
+        container("bulk", "bench_tcp_client", &["127.0.0.1:7100", "10", "65536", "bulk"]),
+    ];
+    let run = play(&[pod("p", &containers)], &[]);
+    for (name, measured) in [
+        ("spin", &["spin"][..]),
+        ("branchy", &["branchy"]),
+        ("sha", &["sha"]),
+        ("fs-p1", &["fs_write", "fs_read"]),
+        ("fs-p2", &["fs_write", "fs_read"]),
+        ("ping", &["tcp_ping"]),
+        ("bulk", &["tcp_bulk"]),
+    ] {
+        let lines = run.of(&format!("p/{name}"));
+        for (line, word) in lines.iter().zip(measured) {
+            assert!(line.starts_with(&format!("{word} ns_total=")), "{name}: {lines:?}");
+        }
+        assert!(lines.len() >= measured.len(), "{name}: {lines:?}");
+    }
+    // computed by other means: the same on every machine
+    assert_eq!(run.of("p/spin")[1..], ["state 3d83c1a3b9d9c0c5"]);
+    assert_eq!(run.of("p/branchy")[1..], ["state ff649510"]);
+    assert_eq!(run.of("p/sha")[1..], ["digest 586211f539d7faf4"]);
+}
+
+#[test]
 fn requests_share_a_node_that_is_busy() {
     // the runtime's curve from cpu.shares (1024 a CPU) to cpu.weight
     let weight = |milli: f64| {

@@ -4,6 +4,9 @@ use wasmpod_suite::outcome::Outcome;
 use wasmpod_suite::play::Play;
 use wasmpod_suite::root;
 
+/// Orders of tasks to try, besides the one that is repeated.
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=5;
+
 /// `name: exit code, real or simulated; check`. Real: quick enough to be run in real time too.
 macro_rules! pods {
     ($($name:ident $file:literal exits $code:literal, $time:ident;)*) => {
@@ -15,6 +18,14 @@ macro_rules! pods {
             #[test]
             fn repeats_in_virtual_time() {
                 check::$name(&repeated($file, $code));
+            }
+
+            #[test]
+            fn holds_in_any_order_of_tasks() {
+                // a seed chooses among the tasks that can run: what a manifest promises must not depend on it
+                for seed in SEEDS {
+                    check::$name(&Play::spec($file).seeded(seed).run().expect($code));
+                }
             }
 
             pods!(@$time $name $file $code);
