@@ -348,6 +348,19 @@ fn compiled_programs_are_kept_but_not_trusted() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_run_needs_no_place_to_keep_compiled_programs() {
+    let folder = Folder::new();
+    let file = folder.write("file", "no directory");
+    let play =
+        || Play::spec("hello.yaml").env("XDG_CACHE_HOME", &file.to_string_lossy()).env("HOME", &file.to_string_lossy());
+    let run = play().run().expect(0);
+    assert_eq!(run.of("hello/hello"), ["Hello from Rust on wasm32-wasip2"]);
+    assert!(run.stderr().contains("for compiled programs cannot be used: "), "{}", run.stderr());
+    assert_eq!(play().arg("--quiet").run().expect(0).stderr(), "");
+}
+
 #[test]
 fn nothing_is_left_behind() {
     for name in ["sidecar.yaml", "volumes.yaml"] {

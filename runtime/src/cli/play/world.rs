@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use wasmpod_cri::runtime::NODE_STORAGE_BYTES;
 use wasmpod_cri::{NodeConfig, Runtime, RuntimeConfig};
-use wasmpod_engine::{Engine, EngineConfig};
+use wasmpod_engine::{Engine, EngineConfig, EngineError};
 use wasmpod_node::agent::node_facts;
 use wasmpod_node::objects::Objects;
 use wasmpod_node::volumes::host_path::HostPaths;
@@ -72,8 +72,7 @@ impl World {
             .prefix("wasmpod-")
             .tempdir()
             .map_err(|error| format!("no directory for logs: {error}"))?;
-        let engine = EngineConfig { cache_dir: cache_dir(), ..EngineConfig::default() };
-        let engine = Engine::new(sim, engine).map_err(|error| error.to_string())?;
+        let engine = engine(sim, &printer)?;
         let speed = match args.cpu_speed {
             Some(CpuSpeed::Fixed(speed)) => speed,
             None if args.virtual_time => DEFAULT_FUEL_PER_SECOND,
@@ -88,6 +87,19 @@ impl World {
         let config = AgentConfig { node: facts, host_paths, objects, observer: printer };
         Ok(Self { agent: Agent::new(sim, runtime, config), _logs: logs })
     }
+}
+
+/// The engine. Where compiled programs cannot be kept, as with a home directory that cannot be written, they are compiled each time.
+fn engine(sim: &Sim, printer: &Printer) -> Result<Engine, String> {
+    let config = |cache_dir| EngineConfig { cache_dir, ..EngineConfig::default() };
+    let engine = match Engine::new(sim, config(cache_dir())) {
+        Err(error @ EngineError::Cache { .. }) => {
+            printer.say(&format!("warning: {error}; programs are compiled again on every run"));
+            Engine::new(sim, config(None))
+        }
+        engine => engine,
+    };
+    engine.map_err(|error| error.to_string())
 }
 
 /// Threads that this process may use.
