@@ -8,12 +8,14 @@
 //! - [`task`]: [`TaskHandle`]: join, abort, and panics that end one task only.
 //! - [`journal`]: one line per event; the record that two equal runs agree on.
 //! - `virt`: the virtual backend: one thread, idle time skipped, the next task chosen by the seed.
-//! - `real`: the real backend over tokio (feature `real`).
+//! - `real`: the real backend over tokio (feature `real`); `handoff`: tasks that wake each other stay on one thread.
 //!
 //! It does not know what a pod or a guest is.
 #![forbid(unsafe_code)]
 
 pub mod entropy;
+#[cfg(feature = "real")]
+mod handoff;
 pub mod journal;
 #[cfg(feature = "real")]
 mod real;
@@ -35,6 +37,26 @@ pub use time::{Clock, Elapsed, Instant, Sleep, UnixNanos};
 /// How fast one virtual CPU runs when nothing else is said: fuel units per second. In virtual time compute costs
 /// `fuel / speed`; the value is a constant because it must be the same on every machine.
 pub const DEFAULT_FUEL_PER_SECOND: u64 = 1_000_000_000;
+
+/// Lets those tasks run first that were woken on this thread and wait for it, as a process that looks for an answer it has just asked for is
+/// preempted by the one that gives it. False, and at once, if there are none, and in virtual time, where the seed decides who runs.
+pub async fn let_woken_run() -> bool {
+    #[cfg(feature = "real")]
+    {
+        let mut stayed = false;
+        std::future::poll_fn(|cx| {
+            if stayed || !handoff::stay_behind() {
+                return std::task::Poll::Ready(stayed);
+            }
+            stayed = true;
+            cx.waker().wake_by_ref();
+            std::task::Poll::Pending
+        })
+        .await
+    }
+    #[cfg(not(feature = "real"))]
+    false
+}
 
 /// Why [`Sim::block_on`] gave up.
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::TaskError;
+use crate::handoff::Owner;
 
 /// How long threads that still work are waited for when the run is over. Guests end by being dropped, which takes far less.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_millis(100);
@@ -28,7 +29,7 @@ impl Runtime {
     }
 
     pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
-        self.get().spawn(future);
+        self.get().spawn(Owner::new(future));
     }
 
     pub(crate) async fn spawn_blocking<T: Send + 'static>(
