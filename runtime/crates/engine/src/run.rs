@@ -203,8 +203,7 @@ impl<F: Future<Output = Exit>> Future for Metered<F> {
                     return Poll::Pending;
                 }
                 Slice::Blocked => {
-                    this.release();
-                    this.client.park(this.sim.clock().now());
+                    this.release_and_park();
                     return Poll::Pending;
                 }
             }
@@ -285,6 +284,12 @@ impl<F: Future<Output = Exit>> Metered<F> {
         if self.held.as_ref().is_some_and(|held| held.spent >= held.budget) {
             self.release();
         }
+    }
+
+    /// The same for a program that waits in a system call, which is what most slices end with.
+    fn release_and_park(&mut self) {
+        let used = self.held.take().map_or(0, |held| held.spent);
+        self.client.release_and_park(used, self.sim.clock().now());
     }
 
     fn release(&mut self) {

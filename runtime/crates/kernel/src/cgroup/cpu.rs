@@ -181,6 +181,11 @@ impl CpuClient {
         self.cgroup.cpu.locked(|sched| sched.release(self.id, used_fuel, now));
     }
 
+    /// [`CpuClient::release`] and [`CpuClient::park`] at once: the guest waits for something else than a CPU.
+    pub fn release_and_park(&mut self, used_fuel: u64, now: Instant) {
+        self.cgroup.cpu.locked(|sched| sched.release_and_park(self.id, used_fuel, now));
+    }
+
     /// Leaves the queue and gives up a turn that was granted and not taken, because the guest waits for something else.
     pub fn park(&mut self, now: Instant) {
         self.cgroup.cpu.locked(|sched| sched.park(self.id, now));

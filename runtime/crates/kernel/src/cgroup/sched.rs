@@ -290,6 +290,10 @@ impl Sched {
         self.release_with(id, used, now, true);
     }
 
+    pub(super) fn release_and_park(&mut self, id: ClientId, used: u64, now: Instant) {
+        self.release_with(id, used, now, false);
+    }
+
     pub(super) fn park(&mut self, id: ClientId, now: Instant) {
         if !matches!(self.clients[id.0].state, State::Running { .. }) {
             self.release_with(id, 0, now, false);

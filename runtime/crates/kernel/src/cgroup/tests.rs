@@ -397,6 +397,22 @@ mod cpu {
     }
 
     #[test]
+    fn a_guest_that_blocks_gives_its_turn_up_even_with_its_slice_used_up() {
+        let sim = Sim::new_virtual(1);
+        let node = tree(&sim, 1);
+        let (heavy, light) = (node.child("heavy", weight(1000)), node.child("light", weight(100)));
+        let (mut a, mut b) = (heavy.cpu_client(), light.cpu_client());
+        let ((_, task_a), (count, task_b)) = (task(), task());
+        assert_eq!(poll(&mut a, &task_a, at(0)), SLICE);
+        assert_eq!(poll(&mut b, &task_b, at(0)), CpuDecision::Queued);
+        a.release_and_park(ms(5), at(5));
+        assert_eq!(poll(&mut b, &task_b, at(5)), SLICE);
+        b.release(ms(5), at(10)); // nobody waits: it may go on at once, whatever the weights
+        assert_eq!(poll(&mut b, &task_b, at(10)), SLICE);
+        assert_eq!((woken(&count), heavy.cpu_usage_fuel()), (1, ms(5)));
+    }
+
+    #[test]
     fn a_wait_that_is_given_up_passes_its_turn_on() {
         let sim = Sim::new_virtual(1);
         let cgroup = tree(&sim, 1).child("c", Limits::default());

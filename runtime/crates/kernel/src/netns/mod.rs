@@ -2,7 +2,7 @@
 //! ports per protocol that all containers of the pod share. Follows Linux where a program can tell.
 //!
 //! - [`TcpSocket`], [`UdpSocket`]: the sockets. - `ports`: who holds which port. - `addr`: families and wildcards.
-//! - `ring`, `wakers`: what sockets are made of. - `names`: `/etc/hosts`, then the fabric's names.
+//! - `ring`, `bytequeue`, `wakers`: what sockets are made of. - `names`: `/etc/hosts`, then the fabric's names.
 //! - `info`, `proc_net`: what `ss(8)` and `/proc/net` show.
 //!
 //! It does not know other pods: where an address outside of the pod leads, the [`crate::fabric`] says (`NetNs::route` is the one
@@ -13,6 +13,7 @@
 //! are never locked at once. No lock is held while a waker is called or a socket is dropped.
 
 mod addr;
+mod bytequeue;
 mod info;
 mod names;
 mod ports;

@@ -65,11 +65,6 @@ impl Ring {
         Ok(())
     }
 
-    /// Throws the bytes away and gives the memory back.
-    pub(super) fn clear(&mut self) {
-        *self = Self::new(self.memory.take());
-    }
-
     /// Appends as much of `bytes` as there is capacity for.
     pub(super) fn push(&mut self, bytes: &[u8]) -> usize {
         let count = bytes.len().min(self.capacity() - self.len);
@@ -142,8 +137,6 @@ mod tests {
         assert_eq!([capacity_for(0, 8192), capacity_for(1, 8192), capacity_for(5000, 6000)], [0, 4096, 6000]);
         assert_eq!([capacity_for(100_000, 8192), capacity_for(1, 8192)], [8192, 8192]);
         assert_eq!(ring.push(&[7; 100_000]), 8192);
-        ring.clear();
-        assert_eq!((ring.capacity(), ring.len()), (0, 0));
     }
 
     proptest! {

@@ -26,6 +26,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::Context;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 pub use self::connect::CONNECT_TIMEOUT;
@@ -37,6 +38,7 @@ pub(super) use self::options::buffer_size;
 pub use self::options::{DEFAULT_RECV_BUFFER, DEFAULT_SEND_BUFFER, MAX_SOCKET_BUFFER, MIN_SOCKET_BUFFER};
 use self::stream::Endpoint;
 use super::addr::{self, Bound};
+use super::bytequeue::WHOLE_MIN;
 use super::info::{Protocol, SocketInfo, TcpState};
 use super::ports::Entry;
 use super::{Family, NetNs};
@@ -200,6 +202,23 @@ impl TcpSocket {
         match self.stream.get() {
             Some(endpoint) => endpoint.write(buf),
             None => self.endpoint().ok_or_else(|| self.why_not(Errno::Pipe))?.write(buf),
+        }
+    }
+
+    /// As [`TcpSocket::read`], without a copy, for bytes that the other side wrote by [`TcpSocket::write_bytes`]: up to `max` of them.
+    /// `None` if others are first in line, or none; [`TcpSocket::read`] then knows more.
+    pub fn read_whole(&self, max: usize) -> Option<Bytes> {
+        if max < WHOLE_MIN { None } else { self.stream.get()?.read_whole(max) }
+    }
+
+    /// As [`TcpSocket::write`]: takes a prefix off `bytes` and returns its length. Many bytes are not copied.
+    ///
+    /// # Errors
+    /// As [`TcpSocket::write`].
+    pub fn write_bytes(&self, bytes: &mut Bytes) -> Result<usize> {
+        match self.stream.get() {
+            Some(endpoint) => endpoint.write_bytes(bytes),
+            None => self.endpoint().ok_or_else(|| self.why_not(Errno::Pipe))?.write_bytes(bytes),
         }
     }
 

@@ -13,11 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::task::Context;
 
+use bytes::{Buf, Bytes};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::TcpState;
 use crate::cgroup::Cgroup;
-use crate::netns::ring::Ring;
+use crate::netns::bytequeue::{BEHIND_MIN, ByteQueue};
 use crate::netns::wakers::Wakers;
 use crate::wait::Ready;
 use crate::{Errno, Result};
@@ -45,7 +46,7 @@ struct Half {
 
 /// One direction, towards the receiver.
 struct HalfState {
-    ring: Ring,
+    queue: ByteQueue,
     /// How many unread bytes the receiver takes now: less than it asked for while its memory is short.
     limit: usize,
     /// How many it asked for.
@@ -64,7 +65,7 @@ struct HalfState {
 
 impl HalfState {
     fn room(&self) -> usize {
-        self.limit.saturating_sub(self.ring.len())
+        self.limit.saturating_sub(self.queue.len())
     }
 
     /// A third of the buffer must be free before a waiting writer is woken, as in Linux' `sk_stream_is_writeable`: otherwise a
@@ -74,7 +75,7 @@ impl HalfState {
     }
 
     fn read_ready(&self) -> bool {
-        !self.ring.is_empty() || self.fin || self.reset || self.deaf
+        !self.queue.is_empty() || self.fin || self.reset || self.deaf
     }
 
     fn write_ready(&self) -> bool {
@@ -100,7 +101,7 @@ pub(super) struct Endpoint {
 pub(super) fn connection(client: (SocketAddr, Party), server: (SocketAddr, Party)) -> (Endpoint, Endpoint) {
     let half = |party: Party| Half {
         state: Mutex::new(HalfState {
-            ring: Ring::new(party.memory),
+            queue: ByteQueue::new(party.memory),
             limit: party.limit,
             full_limit: party.limit,
             fin: false,
@@ -139,14 +140,14 @@ impl Endpoint {
     /// `recv(2)`, with `MSG_PEEK` if `peek`.
     pub(super) fn read(&self, buf: &mut [u8], peek: bool) -> Result<usize> {
         let mut half = self.incoming().state.lock();
-        if half.ring.is_empty() {
+        if half.queue.is_empty() {
             return self.read_nothing(half, buf.is_empty());
         }
         if peek {
-            return Ok(half.ring.copy(0, buf));
+            return Ok(half.queue.copy(buf));
         }
-        let count = half.ring.pop(buf);
-        if half.ring.is_empty() {
+        let count = half.queue.pop(buf);
+        if half.queue.is_empty() {
             half.limit = half.full_limit;
         }
         let writers = if half.roomy() { half.writers.take() } else { Wakers::default() };
@@ -165,8 +166,56 @@ impl Endpoint {
         if wants_nothing { Ok(0) } else { Err(Errno::Again) }
     }
 
+    /// As [`Endpoint::read`], for bytes that were written by [`Endpoint::write_bytes`] and are first in line: up to `max` of them, without
+    /// a copy. `None` if others are first, or none.
+    pub(super) fn read_whole(&self, max: usize) -> Option<Bytes> {
+        let mut half = self.incoming().state.lock();
+        let bytes = half.queue.pop_whole(max)?;
+        if half.queue.is_empty() {
+            half.limit = half.full_limit;
+        }
+        let writers = if half.roomy() { half.writers.take() } else { Wakers::default() };
+        drop(half);
+        writers.wake();
+        Some(bytes)
+    }
+
     /// `send(2)` without SIGPIPE.
     pub(super) fn write(&self, buf: &[u8]) -> Result<usize> {
+        self.send(buf.len(), |half| {
+            let limit = half.limit;
+            if half.queue.reserve(buf.len(), limit).is_err() && half.queue.capacity() > 0 {
+                half.limit = half.queue.capacity(); // the reader's memory is short: what is allocated is all there is for now
+            }
+            let room = half.room();
+            half.queue.push(&buf[..buf.len().min(room)])
+        })
+    }
+
+    /// As [`Endpoint::write`]: takes a prefix off `bytes`. Many bytes are not copied.
+    pub(super) fn write_bytes(&self, bytes: &mut Bytes) -> Result<usize> {
+        if bytes.len() >= BEHIND_MIN {
+            let kept = self.send(bytes.len(), |half| {
+                let count = bytes.len().min(half.room());
+                let kept = count >= half.queue.whole_min() && half.queue.push_whole(bytes.slice(..count)).is_ok();
+                if kept { count } else { 0 }
+            });
+            match kept {
+                Ok(count) => {
+                    bytes.advance(count);
+                    return Ok(count);
+                }
+                Err(Errno::Again | Errno::NoBufs) => {} // few, or no memory for them: copied as far as there is room
+                Err(errno) => return Err(errno),
+            }
+        }
+        let count = self.write(bytes)?;
+        bytes.advance(count);
+        Ok(count)
+    }
+
+    /// Sends `len` bytes by `push`, which says how many it took.
+    fn send(&self, len: usize, push: impl FnOnce(&mut HalfState) -> usize) -> Result<usize> {
         let mut half = self.outgoing().state.lock();
         if half.fin || half.reset {
             drop(half);
@@ -175,16 +224,11 @@ impl Endpoint {
         if half.gone {
             drop(half);
             self.receive_reset();
-            return Ok(buf.len()); // the bytes leave; what comes back for them is the reset
+            return Ok(len); // the bytes leave; what comes back for them is the reset
         }
-        let limit = half.limit;
-        if half.ring.reserve(buf.len(), limit).is_err() && half.ring.capacity() > 0 {
-            half.limit = half.ring.capacity(); // the reader's memory is short: what is allocated is all there is for now
-        }
-        let room = half.room();
-        let count = half.ring.push(&buf[..buf.len().min(room)]);
-        if count == 0 && !buf.is_empty() {
-            return Err(if half.ring.capacity() == 0 { Errno::NoBufs } else { Errno::Again });
+        let count = push(&mut half);
+        if count == 0 && len > 0 {
+            return Err(if half.queue.capacity() == 0 { Errno::NoBufs } else { Errno::Again });
         }
         let readers = half.readers.take();
         drop(half);
@@ -241,9 +285,9 @@ impl Endpoint {
     pub(super) fn close(&self, abort: bool) {
         let (mut incoming, mut outgoing) = self.both();
         let over = incoming.reset || (incoming.fin && outgoing.fin);
-        let reset = !over && (abort || !incoming.ring.is_empty());
+        let reset = !over && (abort || !incoming.queue.is_empty());
         incoming.gone = true;
-        incoming.ring.clear();
+        incoming.queue.clear();
         if reset && !outgoing.gone {
             self.mark_reset(1 - self.side, &mut outgoing, &mut incoming);
         }
@@ -297,7 +341,7 @@ impl Endpoint {
     /// Bytes that wait to be read here, and bytes that wait to be read by the other side.
     pub(super) fn queued(&self) -> (usize, usize) {
         let (incoming, outgoing) = self.both();
-        (incoming.ring.len(), outgoing.ring.len())
+        (incoming.queue.len(), outgoing.queue.len())
     }
 
     /// How many bytes a write would take now; 0 also if it would fail.
