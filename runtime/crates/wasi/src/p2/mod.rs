@@ -51,6 +51,7 @@ pub fn add_to_linker<T: HasCtx>(linker: &mut Linker<T>) -> wasmtime::Result<()> 
     io::error::add_to_linker::<T, Preview2>(linker, get)?;
     io::poll::add_to_linker::<T, Preview2>(linker, get)?;
     io::streams::add_to_linker::<T, Preview2>(linker, get)?;
+    self::io::replace_read(linker)?;
     clocks::monotonic_clock::add_to_linker::<T, Preview2>(linker, get)?;
     clocks::wall_clock::add_to_linker::<T, Preview2>(linker, get)?;
     clocks::timezone::add_to_linker::<T, Preview2>(

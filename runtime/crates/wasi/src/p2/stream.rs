@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use wasmpod_kernel::cgroup::{Cgroup, Charge};
 use wasmpod_kernel::wait::Ready;
 use wasmpod_kernel::{Errno, Result};
@@ -25,6 +25,9 @@ pub(crate) const MAX_WRITE: usize = MAX_READ;
 /// does not make the host clear 64 KiB.
 const SMALL_READ: usize = 4096;
 
+/// The same for the smallest: most messages and lines.
+const TINY_READ: usize = 256;
+
 /// How often in a row readiness may be wrong before the task lets others run.
 const FALSE_READIES: u32 = 16;
 
@@ -35,6 +38,14 @@ pub(crate) trait Source: Send + Sync + 'static {
 
     /// Reads; 0 is the end, [`Errno::Again`] means that it would wait.
     fn read(&mut self, buf: &mut [u8]) -> Result<usize>;
+
+    /// Reads up to `size` bytes, `size` not 0. Empty is the end. For a source that has them in one piece.
+    fn take(&mut self, size: usize) -> Result<Bytes>
+    where
+        Self: Sized,
+    {
+        fill(self, size)
+    }
 
     /// What it is ready for; if nothing, the task is woken when that may have changed.
     fn poll_ready(&self, cx: &mut Context<'_>) -> Ready;
@@ -47,6 +58,13 @@ pub(crate) trait Source: Send + Sync + 'static {
 pub(crate) trait Sink: Send + Sync + 'static {
     /// Writes a prefix; [`Errno::Again`] means that it would wait.
     fn write(&mut self, buf: &[u8]) -> Result<usize>;
+
+    /// Writes a prefix and takes it off, as [`Sink::write`]. For a sink that can keep them as they are.
+    fn write_bytes(&mut self, bytes: &mut Bytes) -> Result<usize> {
+        let written = self.write(bytes)?.min(bytes.len());
+        bytes.advance(written);
+        Ok(written)
+    }
 
     /// As [`Source::poll_ready`].
     fn poll_ready(&self, cx: &mut Context<'_>) -> Ready;
@@ -84,7 +102,7 @@ impl<S: Source> Input<S> {
         if size == 0 {
             return Ok(Some(Bytes::new()));
         }
-        match fill(&mut self.source, size.min(MAX_READ)) {
+        match self.source.take(size.min(MAX_READ)) {
             Ok(bytes) if bytes.is_empty() => {
                 self.ended = S::END_IS_FINAL;
                 Err(StreamError::Closed)
@@ -100,7 +118,12 @@ impl<S: Source> Input<S> {
 }
 
 /// Reads up to `size` bytes, `size` not 0. Empty is the end.
-fn fill<S: Source>(source: &mut S, size: usize) -> Result<Bytes> {
+pub(crate) fn fill<S: Source>(source: &mut S, size: usize) -> Result<Bytes> {
+    if size <= TINY_READ {
+        let mut tiny = [0; TINY_READ];
+        let read = source.read(&mut tiny[..size])?.min(size);
+        return Ok(Bytes::copy_from_slice(&tiny[..read]));
+    }
     let mut small = [0; SMALL_READ];
     let first = size.min(SMALL_READ);
     let read = source.read(&mut small[..first])?.min(first);
@@ -207,9 +230,9 @@ impl<S: Sink> Output<S> {
     /// Writes a prefix of `bytes` and takes it off. True if all is written or the stream is broken, false if it would wait.
     fn push(&mut self, bytes: &mut Bytes) -> bool {
         while !bytes.is_empty() {
-            match self.sink.write(bytes) {
+            match self.sink.write_bytes(bytes) {
                 Ok(0) | Err(Errno::Again) => return false,
-                Ok(written) => drop(bytes.split_to(written.min(bytes.len()))),
+                Ok(_) => {}
                 Err(errno) => {
                     self.fail(errno);
                     return true;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use wasmpod_kernel::netns::{Family, Shutdown, TcpSocket};
 use wasmpod_kernel::wait::Ready;
 use wasmpod_kernel::{Errno, Result};
@@ -23,7 +24,7 @@ use super::SocketFailure;
 use super::network::{fits, is_remote, is_unicast};
 use crate::p2::Slot;
 use crate::p2::bindings::sockets::network::ErrorCode;
-use crate::p2::stream::{MAX_WRITE, Sink, Source};
+use crate::p2::stream::{MAX_WRITE, Sink, Source, fill};
 
 /// The backlog when the guest says nothing, as Rust's standard library has it.
 const DEFAULT_BACKLOG: u32 = 128;
@@ -290,6 +291,12 @@ impl Source for TcpSource {
         self.0.socket.read(buf)
     }
 
+    fn take(&mut self, size: usize) -> Result<Bytes> {
+        let shut = self.0.input_shut.load(Ordering::Acquire);
+        let whole = if shut { None } else { self.0.socket.read_whole(size) };
+        whole.map_or_else(|| fill(self, size), Ok)
+    }
+
     fn poll_ready(&self, cx: &mut Context<'_>) -> Ready {
         if self.0.input_shut.load(Ordering::Acquire) {
             return Ready::READ;
@@ -308,6 +315,10 @@ pub(super) struct TcpSink(pub(super) Arc<Connection>);
 impl Sink for TcpSink {
     fn write(&mut self, buf: &[u8]) -> Result<usize> {
         self.0.socket.write(buf)
+    }
+
+    fn write_bytes(&mut self, bytes: &mut Bytes) -> Result<usize> {
+        self.0.socket.write_bytes(bytes)
     }
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Ready {
