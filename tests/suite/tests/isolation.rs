@@ -88,6 +88,31 @@ fn nothing_outside_can_be_reached() {
 }
 
 #[test]
+fn a_pod_is_reached_by_each_of_its_names() {
+    let names = [
+        "server:7000",
+        "custom.fleet:7000",
+        "custom.fleet.default.svc.cluster.local:7000",
+        "10-244-0-2.default.pod.cluster.local:7000",
+    ];
+    let connections = names.len().to_string();
+    let server = with(
+        pod("server", &[container("c", "net_echo_server", &["7000", &connections])]),
+        "spec",
+        &json!({"hostname": "custom", "subdomain": "fleet"}),
+    );
+    let containers: Vec<Value> =
+        names.iter().enumerate().map(|(n, name)| container(&format!("c{n}"), "net_name", &[name, "connect"])).collect();
+    let run = run(&[server, pod("client", &containers)]).expect(0);
+    for (n, name) in names.iter().enumerate() {
+        let lines = run.of(&format!("client/c{n}"));
+        let host = name.trim_end_matches(":7000");
+        assert_eq!(lines.first(), Some(&format!("{host} is 10.244.0.2")), "{lines:?}");
+        assert_eq!(lines.last().map(String::as_str), Some("hello by address"), "{lines:?}");
+    }
+}
+
+#[test]
 fn names_of_the_world_are_not_found() {
     let run = run(&[pod("p", &[container("c", "net_name", &["example.com:80"])])]).expect(1);
     assert_eq!(run.row("p", "c")[1], "1");
