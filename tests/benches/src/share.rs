@@ -10,8 +10,9 @@ use crate::node::{Node, Settings, container, pod};
 use crate::report::{Report, Target};
 use crate::{Effort, guest};
 
-/// What one CPU of the node is worth. So little that all limits together fit on one CPU of any host: the host must not be what limits.
-const SPEED: u64 = 300_000_000;
+/// What one CPU of the node is worth, in fuel a second. So little that all limits together fit on a busy host: it must not be what
+/// limits.
+const SPEED: u64 = 200_000_000;
 /// CPUs of the node.
 const CPUS: u32 = 4;
 /// limits.cpu of each container, in thousandths of a CPU.
