@@ -40,10 +40,11 @@ fn target_dir() -> PathBuf {
     me.ancestors().nth(2).expect("a test is in target/PROFILE/deps").to_owned()
 }
 
-/// Under nextest every test is a process: the first of a run builds, the others find its mark.
+/// Under nextest every test is a process: the first of a run builds and leaves the run's name, the others find it.
 fn build_once(path: &Path) {
-    let mark = std::env::var("NEXTEST_RUN_ID").ok().map(|run| kept().join(format!("suite-built-{run}")));
-    if mark.as_ref().is_some_and(|mark| mark.is_file()) && path.is_file() {
+    let mark = kept().join("suite-built");
+    let run = std::env::var("NEXTEST_RUN_ID").unwrap_or_default();
+    if !run.is_empty() && std::fs::read_to_string(&mark).is_ok_and(|built| built == run) && path.is_file() {
         return;
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
@@ -54,7 +55,5 @@ fn build_once(path: &Path) {
         .env("CARGO_TARGET_DIR", target_dir().parent().expect("target/PROFILE is in target"))
         .status();
     assert!(built.is_ok_and(|status| status.success()), "wasmpod cannot be built; set {VARIABLE} to test another one");
-    if let Some(mark) = mark {
-        let _ = std::fs::write(mark, ""); // without the mark the next test asks cargo again
-    }
+    let _ = std::fs::write(mark, run); // without it the next test asks cargo again
 }

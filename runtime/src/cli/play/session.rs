@@ -68,10 +68,11 @@ pub fn run(
     pods: Vec<PodRequest>,
     targets: Vec<Target>,
 ) -> Exit {
+    let signals = listen(printer); // before anything runs, or a program is heard before Ctrl-C is
     let handles: Vec<Arc<PodHandle>> = pods.into_iter().map(|request| Arc::new(world.agent.run_pod(request))).collect();
     let ports = Ports::open(sim, printer, &handles, targets);
     let mut session = Session { printer, handles: &handles, stopped: None, killed: false, notes: Vec::new() };
-    let exit = match sim.block_on(session.watch(sim, args.timeout)) {
+    let exit = match sim.block_on(session.watch(sim, args.timeout, signals)) {
         Ok(exit) => exit,
         Err(error) => {
             session.notes.push(error.to_string());
@@ -90,6 +91,16 @@ pub fn run(
     let pods = handles.iter().map(|handle| (handle.reference().clone(), handle.status())).collect();
     printer.finish(&Summary { exit, pods, notes });
     exit
+}
+
+fn listen(printer: &Printer) -> Option<HostSignals> {
+    match HostSignals::listen() {
+        Ok(signals) => Some(signals),
+        Err(error) => {
+            printer.say(&format!("Ctrl-C will not stop gracefully, as signals cannot be received: {error}"));
+            None
+        }
+    }
 }
 
 /// What the session waits for.
@@ -112,14 +123,7 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    async fn watch(&mut self, sim: &Sim, timeout: Option<Duration>) -> Exit {
-        let mut signals = match HostSignals::listen() {
-            Ok(signals) => Some(signals),
-            Err(error) => {
-                self.printer.say(&format!("Ctrl-C will not stop gracefully, as signals cannot be received: {error}"));
-                None
-            }
-        };
+    async fn watch(&mut self, sim: &Sim, timeout: Option<Duration>, mut signals: Option<HostSignals>) -> Exit {
         let mut ends = pin!(join_all(self.handles.iter().map(|handle| handle.wait())));
         let mut timer = timeout.map(|after| sim.clock().sleep(after));
         loop {
