@@ -19,6 +19,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use wasmpod_api::k8s_openapi::api::core::v1::PodStatus;
@@ -78,6 +79,9 @@ fn colour(terminal: bool, variable: impl Fn(&'static str) -> Option<String>) -> 
     terminal && variable("TERM").as_deref() != Some("dumb") && variable("CLICOLOR").as_deref() != Some("0")
 }
 
+/// Who writes for longer than this waits for a reader that does not read.
+const WRITER_PATIENCE: Duration = Duration::from_millis(500);
+
 /// Prints what the node tells.
 pub struct Printer {
     clock: Clock,
@@ -118,9 +122,9 @@ impl Printer {
         self.with(|_, sink, form| say(sink, form, message));
     }
 
-    /// Says something unless somebody is writing just now: for the one who stops what writes.
+    /// Says something unless somebody stands still in the middle of writing: for the one who stops what writes.
     pub fn try_say(&self, message: &str) {
-        if let Some(mut inner) = self.inner.try_lock() {
+        if let Some(mut inner) = self.inner.try_lock_for(WRITER_PATIENCE) {
             let Inner { sink, form } = &mut *inner;
             say(sink, form, message);
         }
