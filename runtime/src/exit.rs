@@ -13,6 +13,8 @@ pub enum Exit {
     Deadlock,
     /// A bug of wasmpod.
     Internal,
+    /// The machine gives no threads, or no place for temporary files; nothing was started.
+    Machine,
     /// `--timeout` was over before the pods were.
     Timeout,
     /// Ctrl-C; the pods were stopped.
@@ -32,6 +34,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Deadlock => 3,
             Self::Internal => 70,
+            Self::Machine => 71,
             Self::Timeout => 124,
             Self::Interrupted => 130,
             Self::BrokenPipe => 141,
@@ -47,6 +50,7 @@ impl Exit {
             Self::Usage => "usage",
             Self::Deadlock => "deadlock",
             Self::Internal => "internal-error",
+            Self::Machine => "machine-error",
             Self::Timeout => "timeout",
             Self::Interrupted => "interrupted",
             Self::BrokenPipe => "broken-pipe",
@@ -63,6 +67,7 @@ Exit codes:
   2    the manifest or the command line is wrong; nothing was started
   3    virtual time only: nothing can ever happen again, and pods are not done
   70   a bug in wasmpod
+  71   this machine gives no threads, or no place for temporary files
   124  --timeout was over before the pods were
   130  stopped by Ctrl-C
   141  standard output was closed
@@ -75,7 +80,8 @@ mod tests {
     #[test]
     fn the_help_tells_every_code() {
         use Exit::*;
-        let all = [Success, PodFailed, Usage, Deadlock, Internal, Timeout, Interrupted, BrokenPipe, Terminated];
+        let all =
+            [Success, PodFailed, Usage, Deadlock, Internal, Machine, Timeout, Interrupted, BrokenPipe, Terminated];
         for exit in all {
             let told = HELP.lines().any(|line| line.trim_start().starts_with(&format!("{} ", exit.code())));
             assert!(told, "{exit:?} is not in the help");

@@ -63,7 +63,8 @@ fn start(args: &Args) -> Result<Exit, Failure> {
     let manifests = manifests::read(&args.inputs).map_err(usage)?;
     let host_paths = HostPaths::open_all(&args.allow_hostpath)
         .map_err(|error| Failure::usage(format!("error: --allow-hostpath: {error}")))?;
-    let sim = world::sim(args).map_err(|error| Failure { exit: Exit::Internal, lines: vec![error] })?;
+    let machine = |line| Failure { exit: Exit::Machine, lines: vec![line] };
+    let sim = world::sim(args).map_err(machine)?;
     let prepared = prepare::prepare(manifests, &host_paths, &sim).map_err(usage)?;
     let targets = session::publish_targets(&args.publish, &prepared.pods).map_err(usage)?;
     world::open_journal(args, &sim).map_err(Failure::usage)?;
@@ -75,7 +76,8 @@ fn start(args: &Args) -> Result<Exit, Failure> {
     for warning in &prepared.warnings {
         printer.say(&warning.to_string());
     }
-    let world = world::World::new(args, &sim, prepared.objects, host_paths, printer.clone())
+    let logs = world::log_dir().map_err(machine)?;
+    let world = world::World::new(args, &sim, prepared.objects, host_paths, printer.clone(), logs)
         .map_err(|error| Failure { exit: Exit::Internal, lines: vec![format!("wasmpod: {error}")] })?;
     Ok(session::run(args, &sim, &world, &printer, prepared.pods, targets))
 }

@@ -361,6 +361,18 @@ fn a_run_needs_no_place_to_keep_compiled_programs() {
     assert_eq!(play().arg("--quiet").run().expect(0).stderr(), "");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_machine_without_a_place_for_temporary_files_is_no_bug_of_ours() {
+    let run = Play::spec("hello.yaml").env("TMPDIR", "/nonexistent").run().expect(71);
+    assert!(
+        run.stderr().starts_with("wasmpod: no directory for logs can be made in /nonexistent: "),
+        "{}",
+        run.stderr()
+    );
+    assert_eq!(run.stdout(), "");
+}
+
 #[test]
 fn nothing_is_left_behind() {
     for name in ["sidecar.yaml", "volumes.yaml"] {

@@ -19,6 +19,8 @@ pub const FIBER_STACK: usize = 2 * 1024 * 1024;
 pub const QUANTUM_REAL: u64 = 1_000_000;
 /// Fuel between two yields in virtual time: the grain of time for a program that only computes, 0.1 ms at the default speed.
 pub const QUANTUM_VIRTUAL: u64 = 100_000;
+/// The least fuel between two yields: below it a program does little but yield.
+pub const QUANTUM_MIN: u64 = 1_000;
 /// Core instances of one program: a component made of dynamic libraries has some dozens.
 pub const MAX_INSTANCES: usize = 256;
 /// Linear memories of one program.

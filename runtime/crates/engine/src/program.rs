@@ -252,6 +252,9 @@ fn kind_of(bytes: &[u8]) -> Result<ProgramKind, LoadError> {
         Some([b'\0', b'a', b's', b'm', version @ ..]) => {
             Err(LoadError::NotWasm(format!("unknown version {version:02x?} of the binary format")))
         }
+        None if bytes.starts_with(b"\0asm") => {
+            Err(LoadError::NotWasm("the file ends within its first 8 bytes".to_owned()))
+        }
         _ => Err(LoadError::NotWasm("the file does not begin with `\\0asm`".to_owned())),
     }
 }

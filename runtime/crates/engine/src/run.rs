@@ -23,7 +23,7 @@ use wasmpod_sim::{Instant, Sim, Sleep, TaskError, TaskHandle};
 use wasmpod_wasi::Ctx;
 use wasmtime::Store;
 
-use crate::config::{HOSTCALL_FUEL, QUANTUM_REAL, QUANTUM_VIRTUAL};
+use crate::config::{HOSTCALL_FUEL, QUANTUM_MIN, QUANTUM_REAL, QUANTUM_VIRTUAL};
 use crate::exit::Exit;
 use crate::limiter::Limiter;
 use crate::meter::Meter;
@@ -87,7 +87,7 @@ impl Drop for CloseOnDrop {
 async fn run(engine: Engine, program: Program, process: Arc<Process>, env: Vec<(String, String)>) -> Exit {
     let close = CloseOnDrop(process.clone());
     let cgroup = process.spec.cgroup.clone();
-    let quantum = if engine.sim().is_virtual() { QUANTUM_VIRTUAL } else { QUANTUM_REAL };
+    let quantum = quantum(engine.sim());
     let meter = Meter::new(quantum);
     let guest = call(engine.clone(), program, process.clone(), env, meter.clone());
     let metered = Metered {
@@ -105,6 +105,12 @@ async fn run(engine: Engine, program: Program, process: Arc<Process>, env: Vec<(
     let exit = metered.await;
     drop(close);
     exit
+}
+
+/// Fuel between two yields. On a slow CPU it is less, so that a quantum takes no longer and limits still hold.
+fn quantum(sim: &Sim) -> u64 {
+    let (most, per_second) = if sim.is_virtual() { (QUANTUM_VIRTUAL, 10_000) } else { (QUANTUM_REAL, 1_000) };
+    (sim.fuel_per_second() / per_second).clamp(QUANTUM_MIN, most)
 }
 
 /// The program's life inside of its store.

@@ -49,6 +49,16 @@ pub fn open_journal(args: &Args, sim: &Sim) -> Result<(), String> {
     Ok(())
 }
 
+/// The directory of this run's logs; it goes with the run.
+///
+/// # Errors
+/// The sentence for the user, if the machine has no place for temporary files.
+pub fn log_dir() -> Result<tempfile::TempDir, String> {
+    let place = std::env::temp_dir();
+    let made = tempfile::Builder::new().prefix("wasmpod-").tempdir_in(&place);
+    made.map_err(|error| format!("wasmpod: no directory for logs can be made in {}: {error}", place.display()))
+}
+
 /// What pods run in. The logs' directory goes with it.
 pub struct World {
     /// The node agent.
@@ -67,11 +77,8 @@ impl World {
         objects: Objects,
         host_paths: HostPaths,
         printer: Arc<Printer>,
+        logs: tempfile::TempDir,
     ) -> Result<Self, String> {
-        let logs = tempfile::Builder::new()
-            .prefix("wasmpod-")
-            .tempdir()
-            .map_err(|error| format!("no directory for logs: {error}"))?;
         let engine = engine(sim, &printer)?;
         let speed = match args.cpu_speed {
             Some(CpuSpeed::Fixed(speed)) => speed,

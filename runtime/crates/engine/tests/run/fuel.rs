@@ -45,6 +45,16 @@ fn a_quarter_of_a_cpu_takes_four_times_as_long_and_is_throttled_each_period() {
 }
 
 #[test]
+fn a_slow_cpu_is_throttled_as_often_as_a_fast_one() {
+    let node = Node::with_speed(1, 10_000_000); // a period of a quarter of it is worth 250,000 fuel
+    let limits = Limits { cpu_quota_millis: Some(250), ..Limits::default() };
+    let (_, cgroup) = node.run(&spin(1_000_000), limits);
+    let stats = cgroup.cpu_stats();
+    let periods = stats.usage_usec / 25_000;
+    assert!(periods >= 8 && stats.nr_throttled.abs_diff(periods) <= 1, "{stats:?}");
+}
+
+#[test]
 fn on_a_busy_node_weights_decide() {
     let node = Node::new(1);
     let weight = |cpu_weight| Limits { cpu_weight, ..Limits::default() };

@@ -11,8 +11,8 @@ use wasmpod_kernel::process::{Process, ProcessSpec};
 use wasmpod_kernel::utsns::UtsNs;
 use wasmpod_sim::Sim;
 
-/// Fuel per second of one CPU of the node.
-pub const SPEED: u64 = 1_000_000_000;
+/// Fuel per second of one CPU of the node, unless a test says otherwise.
+pub const SPEED: u64 = wasmpod_sim::DEFAULT_FUEL_PER_SECOND;
 
 pub struct Node {
     pub sim: Sim,
@@ -27,9 +27,15 @@ impl Node {
         Self::of(Sim::new_virtual(1), cpus, EngineConfig::default())
     }
 
+    pub fn with_speed(cpus: u32, fuel_per_second: u64) -> Self {
+        let sim = Sim::new_virtual(1);
+        sim.set_fuel_per_second(fuel_per_second);
+        Self::of(sim, cpus, EngineConfig::default())
+    }
+
     pub fn of(sim: Sim, cpus: u32, config: EngineConfig) -> Self {
         let engine = Engine::new(&sim, config).expect("an engine");
-        let root = RootConfig { cpus, memory_bytes: 1 << 30, fuel_per_cpu_second: SPEED };
+        let root = RootConfig { cpus, memory_bytes: 1 << 30, fuel_per_cpu_second: sim.fuel_per_second() };
         let root = Cgroup::root(root, sim.clock().clone());
         let fabric = Fabric::new(sim.clock().clone(), sim.entropy(), FabricConfig::default()).expect("a fabric");
         let pod = PodIdentity { name: "pod".into(), namespace: "default".into(), ..PodIdentity::default() };

@@ -23,6 +23,8 @@ fn what_cannot_be_run_is_refused_with_its_reason() {
     let node = Node::new(1);
     assert!(matches!(load(&node, b"#!/bin/sh\n"), Err(LoadError::NotWasm(_))));
     assert!(matches!(load(&node, b""), Err(LoadError::NotWasm(_))));
+    let short = load(&node, b"\0asm");
+    assert!(matches!(&short, Err(LoadError::NotWasm(said)) if said.contains("ends within")), "{short:?}");
     assert!(matches!(load(&node, b"\0asm\x01\0\0\0\x07\xff"), Err(LoadError::Compile(_))));
     assert!(matches!(load(&node, b"\0asm\x0d\0\x01\0\x63\x01\x02"), Err(LoadError::Compile(_))));
     let library = text(&node, "(module (func (export \"add\")))");
@@ -61,5 +63,8 @@ fn a_program_over_the_size_cap_is_not_looked_at() {
 fn a_program_that_takes_too_long_to_compile_is_given_up() {
     let config = EngineConfig { compile_deadline: std::time::Duration::ZERO, ..EngineConfig::default() };
     let node = Node::of(Sim::new_real(Some(1), 1).expect("a runtime"), 1, config);
-    assert_eq!(text(&node, &program("")), Err(LoadError::Deadline { seconds: 0 }));
+    // large enough that it cannot be compiled before the deadline is looked at
+    let function = "(func (param i64) (result i64) (i64.mul (i64.add (local.get 0) (i64.const 3)) (local.get 0)))";
+    let large = format!("(module {} (func (export \"_start\")))", function.repeat(5_000));
+    assert_eq!(text(&node, &large), Err(LoadError::Deadline { seconds: 0 }));
 }
