@@ -262,7 +262,7 @@ impl Container {
             Ok(program) => program.clone(),
             Err(message) => return Err(self.fail_to_start(message.clone())),
         };
-        let env = match self.preopen(program.kind()) {
+        let env = match self.preopen(&program) {
             Ok(env) => env,
             Err(PreopenError::AddrInUse { port }) => {
                 // the program's own bind would fail and end it: the same here, where the runtime binds for it
@@ -349,14 +349,21 @@ impl Container {
         self.rootfs.termination_log.read_file("", MAX_TERMINATION_MESSAGE).unwrap_or_default()
     }
 
-    fn preopen(&self, kind: ProgramKind) -> Result<Vec<(String, String)>, PreopenError> {
-        match kind {
+    fn preopen(&self, program: &Program) -> Result<Vec<(String, String)>, PreopenError> {
+        match program.kind() {
             // a component asks for its directories, and listens by itself
             ProgramKind::Component => Ok(Vec::new()),
             ProgramKind::Module => {
                 let tcp = self.config.ports.iter().filter(|port| port.protocol == Protocol::Tcp);
                 let ports: Vec<_> = tcp.map(|port| ListenPort { name: port.name.clone(), port: port.port }).collect();
-                Ok(preopen::install(&self.process, &ports)?.env)
+                let installed = preopen::install(&self.process, &ports)?;
+                if program.polls_sockets() {
+                    let mut fds = self.process.fds.lock();
+                    for fd in (preopen::FIRST_PREOPEN..).take(ports.len()) {
+                        fds.get_mut(fd).map_err(PreopenError::Directories)?.nonblocking = true;
+                    }
+                }
+                Ok(installed.env)
             }
         }
     }

@@ -213,6 +213,39 @@ fn a_port_that_another_container_has_ends_a_preview_1_program_as_its_own_bind_wo
     });
 }
 
+/// Exits with the flags that `fd_fdstat_get` shows of its first socket: 4 is non-blocking.
+fn socket_flags(custom: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(module {custom}
+            (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+            (import "wasi_snapshot_preview1" "fd_fdstat_get" (func $stat (param i32 i32) (result i32)))
+            (memory (export "memory") 1)
+            (func (export "_start")
+                (drop (call $stat (i32.const 3) (i32.const 64)))
+                (call $exit (i32.load16_u (i32.const 66)))))"#
+    );
+    wat::parse_str(text).expect("well-formed")
+}
+
+#[test]
+fn a_program_of_go_finds_its_socket_non_blocking_and_any_other_blocking() {
+    for (custom, flags) in [(r#"(@custom "go:buildid" "x")"#, 4), ("", 0)] {
+        let node = node();
+        run(&node, async {
+            let dir = tempfile::tempdir().expect("a directory");
+            let path = dir.path().join("server.wasm");
+            std::fs::write(&path, socket_flags(custom)).expect("written");
+            let image = node.runtime.load_image(&ImageSource::WasmFile(path), "server").await.expect("an image");
+            let port = Port { name: None, port: 80, protocol: Protocol::Tcp };
+            let made = ContainerConfig { ports: vec![port], ..config("c", image, &[]) };
+            let sandbox = node.runtime.run_pod_sandbox(pod("p")).expect("a sandbox");
+            let container = node.runtime.create_container(&sandbox, made).await.expect("a container");
+            container.start().expect("started");
+            assert_eq!(container.wait().await.exit_code, flags, "{custom}");
+        });
+    }
+}
+
 #[test]
 fn the_address_goes_back_when_the_sandbox_stops_and_names_are_unique() {
     let node = node();

@@ -92,6 +92,7 @@ impl HasCtx for Guest {
 #[derive(Clone)]
 pub struct Program {
     pub(crate) pre: Pre,
+    polls_sockets: bool,
 }
 
 #[derive(Clone)]
@@ -107,6 +108,13 @@ impl Program {
             Pre::Module(_) => ProgramKind::Module,
             Pre::Component(_) => ProgramKind::Component,
         }
+    }
+
+    /// True for a program that wants the sockets it is handed in non-blocking mode: Go's runtime waits for all its goroutines in one
+    /// `poll_oneoff`, but only on descriptors that it finds in that mode, and a blocking `accept` would stop them all. A C
+    /// library's `accept` wants the opposite, so it is told by the custom section that Go's linker writes.
+    pub fn polls_sockets(&self) -> bool {
+        self.polls_sockets
     }
 }
 
@@ -223,7 +231,7 @@ impl Engine {
             return Err(LoadError::NoEntryPoint("a WASI program exports the function `_start`".to_owned()));
         }
         let pre = self.inner.modules.instantiate_pre(&module).map_err(import_error)?;
-        Ok(Program { pre: Pre::Module(pre) })
+        Ok(Program { pre: Pre::Module(pre), polls_sockets: has_custom_section(bytes, GO_BUILD_ID) })
     }
 
     fn component(&self, bytes: &[u8], key: &str) -> Result<Program, LoadError> {
@@ -240,7 +248,7 @@ impl Engine {
         };
         let pre = self.inner.components.instantiate_pre(&component).map_err(import_error)?;
         let pre = CommandPre::new(pre).map_err(|error| LoadError::NoEntryPoint(format!("{error:#}")))?;
-        Ok(Program { pre: Pre::Component(pre) })
+        Ok(Program { pre: Pre::Component(pre), polls_sockets: false })
     }
 }
 
@@ -257,6 +265,34 @@ fn kind_of(bytes: &[u8]) -> Result<ProgramKind, LoadError> {
         }
         _ => Err(LoadError::NotWasm("the file does not begin with `\\0asm`".to_owned())),
     }
+}
+
+/// The custom section in which Go's linker keeps the build's id (cmd/link/internal/wasm).
+const GO_BUILD_ID: &[u8] = b"go:buildid";
+
+/// True if the module has a custom section of this name. Any bytes may be given; what is no module has none.
+fn has_custom_section(module: &[u8], name: &[u8]) -> bool {
+    let mut rest = module.get(8..).unwrap_or_default();
+    while let Some((&id, after)) = rest.split_first() {
+        let Some((section, next)) = sized(after) else { return false };
+        if id == 0 && sized(section).is_some_and(|(found, _)| found == name) {
+            return true;
+        }
+        rest = next;
+    }
+    false
+}
+
+/// Splits what begins with its own length, an unsigned LEB128 of at most 32 bits, off the rest.
+fn sized(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut length = 0_u64;
+    for (at, byte) in bytes.iter().take(5).enumerate() {
+        length |= u64::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            return bytes[at + 1..].split_at_checked(usize::try_from(length).ok()?);
+        }
+    }
+    None
 }
 
 fn compile_error(error: wasmtime::Error) -> LoadError {
@@ -285,6 +321,19 @@ impl Hasher for Fnv {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_of_go_is_known_by_its_build_id() {
+        let go = wat::parse_str(r#"(module (@custom "name" "x") (memory 1) (@custom "go:buildid" "\ff Go build ID"))"#);
+        let go = go.expect("well-formed");
+        assert!(has_custom_section(&go, GO_BUILD_ID));
+        let c = wat::parse_str(r#"(module (@custom "producers" "go:buildid") (memory 1))"#).expect("well-formed");
+        assert!(!has_custom_section(&c, GO_BUILD_ID));
+        for cut in 0..go.len() {
+            has_custom_section(&go[..cut], GO_BUILD_ID); // whatever it says, it does not panic
+        }
+        assert!(!has_custom_section(b"\0asm\x01\0\0\0\x00\xff\xff\xff\xff\xff\xff", GO_BUILD_ID));
+    }
 
     #[test]
     fn modules_and_components_are_told_apart_by_the_preamble() {
