@@ -14,7 +14,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use wasmpod_kernel::cgroup::{Cgroup, CpuClient, CpuDecision};
 use wasmpod_kernel::process::Process;
@@ -268,10 +267,7 @@ impl<F: Future<Output = Exit>> Metered<F> {
             held.spent = held.spent.saturating_add(used);
         }
         if self.sim.is_virtual() && used > 0 {
-            // rounded up, so that small work cannot be free
-            let nanos = (u128::from(used) * 1_000_000_000).div_ceil(u128::from(self.sim.fuel_per_second()));
-            let wait = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
-            self.compute = Some(self.sim.clock().sleep(wait));
+            self.compute = Some(self.sim.clock().sleep(self.sim.compute_time(used)));
         }
         match polled {
             Poll::Ready(exit) => {

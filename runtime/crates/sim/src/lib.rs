@@ -151,14 +151,18 @@ impl Sim {
         self.inner.fuel_per_second.load(Ordering::Relaxed)
     }
 
-    /// Accounts for `fuel` units of compute that just happened: in virtual time, waits `fuel / speed`, rounded up to the
-    /// nanosecond, so that time passes for a guest that computes little and often; in real time the
+    /// How long `fuel` units of compute take in virtual time: `fuel / speed`, rounded up to the nanosecond, so that time passes for a
+    /// guest that computes little and often.
+    pub fn compute_time(&self, fuel: u64) -> std::time::Duration {
+        let nanos = (u128::from(fuel) * 1_000_000_000).div_ceil(u128::from(self.fuel_per_second()));
+        std::time::Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// Accounts for `fuel` units of compute that just happened: in virtual time, waits [`Sim::compute_time`]; in real time the
     /// host's clock has already moved, so this is ready at once.
     pub async fn compute(&self, fuel: u64) {
         if self.is_virtual() && fuel > 0 {
-            let nanos = (u128::from(fuel) * 1_000_000_000).div_ceil(u128::from(self.fuel_per_second()));
-            let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
-            self.clock().sleep(std::time::Duration::from_nanos(nanos)).await;
+            self.clock().sleep(self.compute_time(fuel)).await;
         }
     }
 
