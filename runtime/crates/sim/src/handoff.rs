@@ -5,8 +5,8 @@
 //! ```text
 //!            wake, by a task of this thread     ┌────────────────► next on this thread ─┐
 //!   Idle ────────────────────────────► Queued ──┤                                       ├─► Running ──► Idle or Done
-//!     ▲      wake, by anybody else              └─► the executor's queue ► Owner::poll ─┘      │ wake
-//!     └───────────────────────────────────────────────────────────────────────────────────── Again: the executor's queue
+//!     ▲      wake, by anybody else      ▲       └─► the executor's queue ► Owner::poll ─┘      │ wake
+//!     └─────────────────────────────────┴── last on this thread ◄─────────────────────────── Again
 //! ```
 //! Whoever brings a task from Queued to Running polls it; nobody else can at that time.
 
@@ -17,12 +17,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 
-/// How many tasks run one after the other before the executor looks after its timers, its sockets and its other tasks.
-const MAX_TURNS: usize = 32;
+/// How many tasks run one after the other before the executor looks after its timers, its sockets and its other tasks. At the end of it
+/// another worker may take the next one away, which costs a pair of programs that talk to each other more than 30 turns do.
+const MAX_TURNS: usize = 1024;
+
+/// How long they run, if they do more than answer each other: the executor's timers and other tasks wait no longer than this and the last
+/// one's slice. Out of reach in this crate's tests, which count turns on machines of any load.
+const MAX_TURNS_TIME: Duration = Duration::from_micros(if cfg!(test) { 60_000_000 } else { 1_000 });
 
 /// Waits for a wake.
 const IDLE: u8 = 0;
@@ -50,7 +56,7 @@ pub(crate) struct Owner(Arc<Task>);
 
 thread_local! {
     static TURN: RefCell<Turn> =
-        const { RefCell::new(Turn { active: false, next: None, later: VecDeque::new(), stays: false }) };
+        const { RefCell::new(Turn { active: false, next: None, later: VecDeque::new() }) };
 }
 
 /// Who is next on this thread.
@@ -61,8 +67,6 @@ struct Turn {
     next: Option<Arc<Task>>,
     /// Let others go first, and run after them.
     later: VecDeque<Arc<Task>>,
-    /// The one that runs goes to `later` when it returns.
-    stays: bool,
 }
 
 impl Turn {
@@ -71,14 +75,10 @@ impl Turn {
     }
 }
 
-/// Puts the task that runs behind those that wait for this thread, instead of into the executor's queue, when it returns Pending after
-/// waking itself. False if none waits.
-pub(crate) fn stay_behind() -> bool {
-    let ask = |turn: &mut Turn| {
-        turn.stays = turn.active && (turn.next.is_some() || !turn.later.is_empty());
-        turn.stays
-    };
-    TURN.try_with(|turn| turn.try_borrow_mut().is_ok_and(|mut turn| ask(&mut turn))).unwrap_or(false)
+/// True if others wait for this thread: a task that wakes itself and returns Pending then runs after them.
+pub(crate) fn others_wait() -> bool {
+    let ask = |turn: &Turn| turn.active && (turn.next.is_some() || !turn.later.is_empty());
+    TURN.try_with(|turn| turn.try_borrow().is_ok_and(|turn| ask(&turn))).unwrap_or(false)
 }
 
 impl Owner {
@@ -109,13 +109,25 @@ impl Drop for Owner {
 fn take_turns(first: Arc<Task>) {
     let outermost = TURN.with_borrow_mut(|turn| !std::mem::replace(&mut turn.active, true));
     let _end = outermost.then_some(EndOfTurns);
+    let begin = now();
     first.run();
     for _ in 1..MAX_TURNS {
+        if begin.elapsed() > MAX_TURNS_TIME {
+            break;
+        }
         match outermost.then(|| TURN.with_borrow_mut(|turn| turn.take())).flatten() {
             Some(task) => task.run(),
             None => break,
         }
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "sim is the seam to the host's clock; this is fairness on a thread, no guest sees it"
+)]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// Gives those who wait to the executor.
@@ -136,7 +148,6 @@ impl Task {
         if self.state.compare_exchange(QUEUED, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_err() {
             return;
         }
-        TURN.with_borrow_mut(|turn| turn.stays = false);
         let waker = Waker::from(self.clone());
         let mut body = self.body.lock();
         let ended = match body.as_mut() {
@@ -152,13 +163,10 @@ impl Task {
         }
         drop(body);
         if self.state.compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Acquire).is_err() {
-            // it wants to go on: behind those that wait here, or behind everybody else on any thread
+            // it wants to go on: behind those that wait here. The executor would put it behind everybody else, and wake an idle worker
+            // to take it away, which costs a program that computes a tenth of its time.
             self.state.store(QUEUED, Ordering::Release);
-            if TURN.with_borrow_mut(|turn| std::mem::take(&mut turn.stays)) {
-                TURN.with_borrow_mut(|turn| turn.later.push_back(self));
-            } else {
-                self.owner.wake();
-            }
+            TURN.with_borrow_mut(|turn| turn.later.push_back(self));
         }
     }
 

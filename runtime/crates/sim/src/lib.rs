@@ -45,7 +45,7 @@ pub async fn let_woken_run() -> bool {
     {
         let mut stayed = false;
         std::future::poll_fn(|cx| {
-            if stayed || !handoff::stay_behind() {
+            if stayed || !handoff::others_wait() {
                 return std::task::Poll::Ready(stayed);
             }
             stayed = true;
