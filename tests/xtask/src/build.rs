@@ -89,7 +89,8 @@ fn build_c(root: &Path, due: &[(&String, &Guest)]) -> Result<String, BuildError>
     let folder = guests::folder(root);
     for (name, guest) in due {
         let source = Path::new(&guest.package).join("c").join(format!("{}.c", guest.bin));
-        run::loudly(compiler.compile(&source, &guests::wasm_path(&folder, name)).current_dir(&folder))?;
+        let mut clang = compiler.compile(&source, &guests::wasm_path(&folder, name));
+        run::loudly(clang.arg("-I").arg(guests::SDK_HEADERS).current_dir(&folder))?;
     }
     Ok(compiler.version()?)
 }

@@ -9,6 +9,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+/// The crate that guests use for what is not WASI, below `guest-examples`.
+const SDK: &str = "sdk";
+/// The same for C.
+pub const SDK_HEADERS: &str = "sdk/include";
+
 /// What a guest is compiled to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Target {
@@ -132,18 +137,22 @@ pub fn manifest(guests: &Path) -> Result<Manifest, GuestsError> {
 }
 
 /// SHA-256 over the sorted relative paths and the contents of what a guest is made of: for Rust its own program, its
-/// package without the other programs, and the workspace's manifest and lock file; for C its file and the headers beside it.
-/// Line ends count as `\n`, as a checkout may change them.
+/// package without the other programs, and the workspace's manifest and lock file; for C its file and the headers beside it;
+/// for both the SDK if they use it. Line ends count as `\n`, as a checkout may change them.
 pub fn source_hash(guests: &Path, guest: &Guest) -> Result<String, GuestsError> {
     let package = guests.join(&guest.package);
     let mut files = BTreeSet::new();
     if guest.target == Target::CP1 {
-        files.insert(package.join("c").join(format!("{}.c", guest.bin)));
+        let source = package.join("c").join(format!("{}.c", guest.bin));
+        files.insert(source.clone());
         collect(&package.join("c"), &mut |path| {
             if path.extension().is_some_and(|e| e == "h") {
                 files.insert(path.to_path_buf());
             }
         })?;
+        if at(&source, fs::read_to_string(&source))?.contains("<wasmpod/") {
+            collect(&guests.join(SDK_HEADERS), &mut |path| _ = files.insert(path.to_path_buf()))?;
+        }
     } else {
         files.extend([guests.join("Cargo.toml"), guests.join("Cargo.lock")]);
         let own = format!("{}.rs", guest.bin);
@@ -155,6 +164,12 @@ pub fn source_hash(guests: &Path, guest: &Guest) -> Result<String, GuestsError> 
             }
         })?;
         files.insert(package.join("src/bin").join(own));
+        let manifest = package.join("Cargo.toml");
+        if at(&manifest, fs::read_to_string(&manifest))?.lines().any(|line| line.starts_with("wasmpod-sdk")) {
+            let sdk = guests.join(SDK);
+            files.insert(sdk.join("Cargo.toml"));
+            collect(&sdk.join("src"), &mut |path| _ = files.insert(path.to_path_buf()))?;
+        }
     }
     let mut hash = Sha256::new();
     for path in files {
@@ -338,6 +353,30 @@ mod tests {
             let dir = fixture();
             fs::write(dir.path().join(file), "changed").unwrap();
             assert_eq!(check(&dir.path()).unwrap(), ["s_one: its sources changed since it was built"], "{file}");
+        }
+    }
+
+    #[test]
+    fn a_changed_sdk_makes_those_stale_that_use_it() {
+        let dir = fixture();
+        let hash = |name: &str| source_hash(&dir.path(), &table(&dir.path()).unwrap()[name]).unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("sdk/Cargo.toml", "[package]");
+        write("sdk/src/lib.rs", "// one");
+        write("sdk/include/wasmpod/ipc.h", "// one");
+        let unused = ["s_one", "s_two"].map(hash);
+        write("s/Cargo.toml", "[package]\nwasmpod-sdk.workspace = true\n");
+        write("s/c/s_two.c", "#include <wasmpod/ipc.h>");
+        let used = ["s_one", "s_two"].map(hash);
+        write("sdk/src/lib.rs", "// two");
+        write("sdk/include/wasmpod/ipc.h", "// two");
+        let changed = ["s_one", "s_two"].map(hash);
+        for at in 0..2 {
+            assert!(unused[at] != used[at] && used[at] != changed[at], "{at}");
         }
     }
 
