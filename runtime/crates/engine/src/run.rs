@@ -291,7 +291,9 @@ impl<F: Future<Output = Exit>> Metered<F> {
     /// The same for a program that waits in a system call, which is what most slices end with.
     fn release_and_park(&mut self) {
         let used = self.held.take().map_or(0, |held| held.spent);
-        self.client.release_and_park(used, self.sim.clock().now());
+        let now = self.sim.clock().now();
+        self.process.parked(now);
+        self.client.release_and_park(used, now);
     }
 
     fn release(&mut self) {

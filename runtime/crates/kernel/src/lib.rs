@@ -5,6 +5,7 @@
 //! A map of the code, in the words of Linux:
 //! - [`errno`]: the one error type of all system calls.
 //! - [`wait`]: readiness and wait queues.
+//! - [`wchan`]: what a process is blocked on.
 //! - [`mod@file`]: open file descriptions, the descriptor table, and byte streams.
 //! - [`pipe`]: pipes with back-pressure and EPIPE.
 //! - [`signal`]: signals and how an ended process is described.
@@ -30,6 +31,7 @@ pub mod process;
 pub mod signal;
 pub mod utsns;
 pub mod wait;
+pub mod wchan;
 
 pub use errno::{Errno, Result};
 pub use wasmpod_sim as sim;

@@ -1,16 +1,19 @@
 //! A process (`fork(2)` has no counterpart yet): its ids, the namespaces it lives in, what it was started with, and its
 //! descriptors. One process is one instance of a wasm program. Owns no execution: the `engine` runs it.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
-use wasmpod_sim::{Clock, Sim, Stream as RandomStream};
+use wasmpod_sim::{Clock, Instant, Sim, Stream as RandomStream};
 
 use crate::cgroup::Cgroup;
 use crate::file::{Descriptor, FdTable};
 use crate::mntns::{Cred, MountNs};
 use crate::netns::NetNs;
 use crate::utsns::UtsNs;
+use crate::wchan::{WaitSlot, Waiting};
 use crate::{Errno, Result};
 
 /// The longest argument list plus environment, in bytes, as Linux' usual ARG_MAX.
@@ -48,6 +51,7 @@ pub struct Process {
     pub fds: Mutex<FdTable>,
     sim: Sim,
     random: Mutex<RandomStream>,
+    wait: WaitSlot,
 }
 
 impl Process {
@@ -58,7 +62,7 @@ impl Process {
     pub fn new(spec: ProcessSpec, sim: &Sim) -> Result<Arc<Self>> {
         check_strings(&spec.args, &spec.env)?;
         let random = Mutex::new(sim.entropy().stream(&stream_name(&spec, sim)));
-        Ok(Arc::new(Self { spec, fds: Mutex::new(FdTable::new()), sim: sim.clone(), random }))
+        Ok(Arc::new(Self { spec, fds: Mutex::new(FdTable::new()), sim: sim.clone(), random, wait: WaitSlot::new() }))
     }
 
     /// The world's handle.
@@ -84,10 +88,45 @@ impl Process {
         self.fds.lock().get(fd).cloned()
     }
 
+    /// Waits in a system call until `poll` is ready. While it waits, [`Process::waiting`] tells what [`crate::wchan::note`] was told.
+    pub async fn wait<T>(&self, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
+        let mut recorded = Recorded { process: self, kept: false };
+        poll_fn(|cx| {
+            let polled = self.wait.poll(cx, &mut poll);
+            recorded.kept |= polled.is_pending();
+            polled
+        })
+        .await
+    }
+
+    /// What the process is blocked on; `None` while it runs.
+    pub fn waiting(&self) -> Option<Waiting> {
+        self.wait.waiting()
+    }
+
+    /// Told by whoever runs the process when its slice ends with a system call that waits.
+    pub fn parked(&self, now: Instant) {
+        self.wait.parked(now);
+    }
+
     /// Closes every descriptor, as the end of a process does.
     pub fn close_all(&self) {
         let closed = self.fds.lock().take_all();
         drop(closed); // outside of the lock: closing a socket wakes its peer
+    }
+}
+
+/// A wait that ends with its call, also if the program is killed in it.
+struct Recorded<'a> {
+    process: &'a Process,
+    kept: bool,
+}
+
+impl Drop for Recorded<'_> {
+    fn drop(&mut self) {
+        if self.kept {
+            self.process.wait.end();
+        }
     }
 }
 
@@ -117,20 +156,18 @@ impl std::fmt::Debug for Process {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod testing {
     use super::*;
     use crate::cgroup::RootConfig;
     use crate::fabric::{Fabric, FabricConfig, PodIdentity};
-    use crate::file::{Description, Stream};
     use crate::mntns::Quota;
-    use crate::pipe::pipe;
 
-    fn strings(texts: &[&str]) -> Vec<String> {
+    pub(crate) fn strings(texts: &[&str]) -> Vec<String> {
         texts.iter().map(|&text| text.to_owned()).collect()
     }
 
     /// A process of a pod of its own, without files.
-    fn process(sim: &Sim, name: &str, args: &[&str]) -> Result<Arc<Process>> {
+    pub(crate) fn process(sim: &Sim, name: &str, args: &[&str]) -> Result<Arc<Process>> {
         let root = RootConfig { cpus: 1, memory_bytes: 1 << 30, fuel_per_cpu_second: 1 };
         let cgroup = Cgroup::root(root, sim.clock().clone());
         let fabric = Fabric::new(sim.clock().clone(), sim.entropy(), FabricConfig::default())?;
@@ -150,6 +187,14 @@ mod tests {
         };
         Process::new(spec, sim)
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{process, strings};
+    use super::*;
+    use crate::file::{Description, Stream};
+    use crate::pipe::pipe;
 
     #[test]
     fn a_process_is_made_only_if_its_arguments_fit() {

@@ -13,7 +13,7 @@ use wasmpod_kernel::{Errno, Result};
 use super::errno::{Fail, WasiErrno};
 use super::fd::{described, directions};
 use super::memory::{Bytes, Guest, Regions};
-use super::{Blocking, CHUNK, ready};
+use super::{Blocking, CHUNK};
 use crate::HasCtx;
 
 /// The largest UDP payload over IPv4 (RFC 768: 65,535 less the headers); no datagram is longer.
@@ -370,7 +370,7 @@ impl Progress {
         if std::mem::replace(&mut self.waited, true) {
             call.yield_now().await;
         }
-        ready(description, interest).await;
+        call.ready(description, interest).await;
     }
 }
 

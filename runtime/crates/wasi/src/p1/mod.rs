@@ -29,10 +29,11 @@ mod sock;
 mod types;
 
 use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use wasmpod_kernel::file::Description;
 use wasmpod_kernel::wait::Ready;
+use wasmpod_kernel::wchan;
 use wasmtime::{Caller, Linker, Memory};
 
 pub use self::errno::WasiErrno;
@@ -83,6 +84,24 @@ impl<'a, T: HasCtx> Blocking<'a, T> {
         Guest::in_memory(&mut self.caller, self.memory)
     }
 
+    /// Waits until `description` is ready for `interest`, or has an error or the other side is gone.
+    async fn ready(&mut self, description: &Description, interest: Ready) {
+        let poll = |cx: &mut Context<'_>| {
+            if description.poll_ready(interest, cx).is_empty() {
+                wchan::note_file(description, interest);
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        };
+        self.wait(poll).await;
+    }
+
+    /// Waits until `poll` is ready: the one place where calls of preview 1 wait.
+    async fn wait<R>(&mut self, poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> R {
+        let process = self.guest().ctx.process.clone();
+        process.wait(poll).await
+    }
+
     /// Lets others run once, and lets the engine take what the call has cost so far.
     async fn yield_now(&mut self) {
         let mut yielded = false;
@@ -95,11 +114,6 @@ impl<'a, T: HasCtx> Blocking<'a, T> {
         })
         .await;
     }
-}
-
-/// Waits until `description` is ready for `interest`, or has an error or the other side is gone.
-async fn ready(description: &Description, interest: Ready) {
-    poll_fn(|cx| if description.poll_ready(interest, cx).is_empty() { Poll::Pending } else { Poll::Ready(()) }).await;
 }
 
 /// Adds all of preview 1 to `linker`.

@@ -1,13 +1,14 @@
 //! `poll_oneoff`: waiting for descriptors and clocks at once. It takes any descriptor that can be read or written and, as `poll(2)`
 //! does, directories; it never sleeps on a thread, and a poll that waits for nothing costs fuel like any other call.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use wasmpod_kernel::file::{Description, FileType};
 use wasmpod_kernel::sim::{Clock, Instant};
 use wasmpod_kernel::wait::Ready;
+use wasmpod_kernel::wchan::{self, WaitOn};
 
 use super::clock::deadline;
 use super::errno::{Fail, WasiErrno};
@@ -56,7 +57,7 @@ pub(super) async fn oneoff<T: HasCtx>(
     // a bad pointer is found before the wait, not after it
     guest.memory.array(events, count, EVENT_SIZE, 8)?;
     let clock = guest.ctx.process.clock().clone();
-    let (found, looks) = wait(&subscriptions, &clock).await;
+    let (found, looks) = wait(call, &subscriptions, &clock).await;
 
     let mut guest = call.guest();
     guest.ctx.charge(SUBSCRIPTION_FUEL.saturating_mul(u64::from(count)).saturating_mul(looks));
@@ -97,7 +98,11 @@ fn parse(guest: &mut Guest<'_>, pointer: u32, count: u32) -> Result<Vec<Subscrip
 }
 
 /// Waits until something is ready: all that is then, in the order of the subscriptions, and how often they were looked at.
-async fn wait(subscriptions: &[Subscription], clock: &Clock) -> (Vec<Event>, u64) {
+async fn wait<T: HasCtx>(
+    call: &mut Blocking<'_, T>,
+    subscriptions: &[Subscription],
+    clock: &Clock,
+) -> (Vec<Event>, u64) {
     let deadlines = subscriptions.iter().filter_map(|subscription| match subscription.wanted {
         Wanted::Clock(deadline) => Some(deadline),
         _ => None,
@@ -105,7 +110,7 @@ async fn wait(subscriptions: &[Subscription], clock: &Clock) -> (Vec<Event>, u64
     let earliest = deadlines.min();
     let mut sleep = None;
     let mut looks = 0;
-    poll_fn(move |cx| {
+    let poll = move |cx: &mut Context<'_>| {
         looks += 1;
         let found = ready(subscriptions, clock, earliest, cx);
         if !found.is_empty() {
@@ -114,13 +119,14 @@ async fn wait(subscriptions: &[Subscription], clock: &Clock) -> (Vec<Event>, u64
         let Some(deadline) = earliest else { return Poll::Pending };
         let sleep = sleep.get_or_insert_with(|| clock.sleep_until(deadline));
         if Pin::new(sleep).poll(cx).is_pending() {
+            wchan::note(|| WaitOn::Clock(deadline));
             return Poll::Pending;
         }
         // due between the look and the timer
         looks += 1;
         Poll::Ready((due(subscriptions, deadline.max(clock.now())), looks))
-    })
-    .await
+    };
+    call.wait(poll).await
 }
 
 /// What is ready now; for what is not, the task of `cx` is woken when that may have changed.
@@ -132,11 +138,17 @@ fn ready(subscriptions: &[Subscription], clock: &Clock, earliest: Option<Instant
             Wanted::Clock(deadline) if now.is_some_and(|now| *deadline <= now) => (EVENT_CLOCK, false),
             Wanted::Clock(_) => continue,
             Wanted::Read(description) => match description.poll_ready(Ready::READ, cx) {
-                ready if ready.is_empty() => continue,
+                ready if ready.is_empty() => {
+                    wchan::note_file(description, Ready::READ);
+                    continue;
+                }
                 ready => (EVENT_FD_READ, ready.contains(Ready::HUP) || at_end(description)),
             },
             Wanted::Write(description) => match description.poll_ready(Ready::WRITE, cx) {
-                ready if ready.is_empty() => continue,
+                ready if ready.is_empty() => {
+                    wchan::note_file(description, Ready::WRITE);
+                    continue;
+                }
                 ready => (EVENT_FD_WRITE, ready.contains(Ready::HUP)),
             },
         };

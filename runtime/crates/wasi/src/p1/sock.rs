@@ -6,12 +6,12 @@ use wasmpod_kernel::file::{Description, Descriptor};
 use wasmpod_kernel::netns::Shutdown;
 use wasmpod_kernel::wait::Ready;
 
+use super::Blocking;
 use super::errno::{Fail, WasiErrno};
 use super::fd::described;
 use super::io::{self, At};
 use super::memory::Guest;
 use super::types::{FDFLAG_NONBLOCK, RECV_DATA_TRUNCATED, RECV_PEEK, RECV_WAITALL, SHUT_RD, SHUT_WR, check_bits};
-use super::{Blocking, ready};
 use crate::HasCtx;
 
 /// Of the flags of a descriptor only FDFLAGS_NONBLOCK means something for a socket.
@@ -33,7 +33,7 @@ pub(super) async fn accept<T: HasCtx>(call: &mut Blocking<'_, T>, fd: u32, flags
                 if std::mem::replace(&mut waited, true) {
                     call.yield_now().await;
                 }
-                ready(&description, Ready::READ).await;
+                call.ready(&description, Ready::READ).await;
             }
             Err(errno) => return Err(errno.into()),
         }

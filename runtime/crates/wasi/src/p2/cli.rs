@@ -6,6 +6,7 @@ use std::task::Context;
 use wasmpod_kernel::file::Description;
 use wasmpod_kernel::process::Process;
 use wasmpod_kernel::wait::Ready;
+use wasmpod_kernel::wchan;
 use wasmpod_kernel::{Errno, Result};
 use wasmtime::component::Resource;
 use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream};
@@ -145,7 +146,12 @@ impl Standard {
     }
 
     fn poll(&self, interest: Ready, cx: &mut Context<'_>) -> Ready {
-        self.0.as_ref().map_or(interest, |description| description.poll_ready(interest, cx))
+        let Some(description) = &self.0 else { return interest };
+        let ready = description.poll_ready(interest, cx);
+        if ready.is_empty() {
+            wchan::note_file(description, interest);
+        }
+        ready
     }
 }
 

@@ -1,10 +1,12 @@
 //! `wasi:clocks` over the clock of the process, real or virtual. Owns the timers that a guest subscribes to.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
 use wasmpod_kernel::sim::{Clock, Instant};
+use wasmpod_kernel::wchan::{self, WaitOn};
 use wasmtime::component::Resource;
 use wasmtime_wasi_io::async_trait;
 use wasmtime_wasi_io::poll::{DynPollable, Pollable, subscribe};
@@ -39,7 +41,15 @@ impl Pollable for Deadline {
             .await;
         }
         if self.clock.now() < self.at {
-            self.clock.sleep_until(self.at).await;
+            let mut sleep = self.clock.sleep_until(self.at);
+            poll_fn(|cx| {
+                let polled = Pin::new(&mut sleep).poll(cx);
+                if polled.is_pending() {
+                    wchan::note(|| WaitOn::Clock(self.at));
+                }
+                polled
+            })
+            .await;
         }
     }
 }

@@ -1,7 +1,11 @@
 //! `wasi:io`: errors, polls and the calls on streams. The work is `wasmtime-wasi-io`'s, on the table of handles; this file
 //! charges the guest for it, so that no call is free and no list is walked at the node's expense.
 
+use std::future::Future;
+use std::pin::pin;
+
 use bytes::Bytes;
+use wasmpod_kernel::process::Process;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource};
 use wasmtime_wasi_io::bindings::wasi::io::{error, poll, streams};
@@ -50,6 +54,13 @@ pub(super) fn replace_read<T: HasCtx>(linker: &mut Linker<T>) -> wasmtime::Resul
     replaced
 }
 
+/// Waits in a system call of `process`: the one place where calls of preview 2 wait. They are not interrupted: `wasi:io` has no EINTR,
+/// and a component cannot be entered a second time to run a handler, so every wait goes on as with SA_RESTART.
+async fn waiting<T>(process: &Process, call: impl Future<Output = T>) -> T {
+    let mut call = pin!(call);
+    process.wait(|cx| call.as_mut().poll(cx)).await
+}
+
 impl error::Host for Ctx {}
 
 impl error::HostError for Ctx {
@@ -71,7 +82,7 @@ impl poll::Host for Ctx {
             return Err(wasmtime::format_err!("a poll list of {} is too long: {MAX_POLL} at most", pollables.len()));
         }
         self.charge(CALL_FUEL + ITEM_FUEL * pollables.len() as u64);
-        poll::Host::poll(&mut self.table, pollables).await
+        waiting(&self.process, poll::Host::poll(&mut self.table, pollables)).await
     }
 }
 
@@ -83,7 +94,7 @@ impl poll::HostPollable for Ctx {
 
     async fn block(&mut self, this: Resource<DynPollable>) -> wasmtime::Result<()> {
         self.charge(CALL_FUEL);
-        poll::HostPollable::block(&mut self.table, this).await
+        waiting(&self.process, poll::HostPollable::block(&mut self.table, this)).await
     }
 
     fn drop(&mut self, this: Resource<DynPollable>) -> wasmtime::Result<()> {
@@ -105,7 +116,7 @@ impl streams::HostInputStream for Ctx {
     }
 
     async fn blocking_read(&mut self, this: Resource<DynInputStream>, len: u64) -> StreamResult<Vec<u8>> {
-        let bytes = streams::HostInputStream::blocking_read(&mut self.table, this, len).await;
+        let bytes = waiting(&self.process, streams::HostInputStream::blocking_read(&mut self.table, this, len)).await;
         self.charge_bytes(bytes.as_ref().map_or(0, Vec::len));
         bytes
     }
@@ -117,7 +128,7 @@ impl streams::HostInputStream for Ctx {
     }
 
     async fn blocking_skip(&mut self, this: Resource<DynInputStream>, len: u64) -> StreamResult<u64> {
-        let skipped = streams::HostInputStream::blocking_skip(&mut self.table, this, len).await;
+        let skipped = waiting(&self.process, streams::HostInputStream::blocking_skip(&mut self.table, this, len)).await;
         self.charge_moved(&skipped);
         skipped
     }
@@ -128,7 +139,7 @@ impl streams::HostInputStream for Ctx {
     }
 
     async fn drop(&mut self, this: Resource<DynInputStream>) -> wasmtime::Result<()> {
-        streams::HostInputStream::drop(&mut self.table, this).await
+        waiting(&self.process, streams::HostInputStream::drop(&mut self.table, this)).await
     }
 }
 
@@ -145,7 +156,7 @@ impl streams::HostOutputStream for Ctx {
 
     async fn blocking_write_and_flush(&mut self, this: Resource<DynOutputStream>, bytes: Vec<u8>) -> StreamResult<()> {
         self.charge_bytes(bytes.len());
-        streams::HostOutputStream::blocking_write_and_flush(&mut self.table, this, bytes).await
+        waiting(&self.process, streams::HostOutputStream::blocking_write_and_flush(&mut self.table, this, bytes)).await
     }
 
     fn flush(&mut self, this: Resource<DynOutputStream>) -> StreamResult<()> {
@@ -156,7 +167,7 @@ impl streams::HostOutputStream for Ctx {
     async fn blocking_flush(&mut self, this: Resource<DynOutputStream>) -> StreamResult<()> {
         self.charge(CALL_FUEL);
         // only for what was accepted to leave, not for room: a program that holds both ends of a connection may fill it
-        self.table.get_mut(&this)?.blocking_write_and_flush(Bytes::new()).await
+        waiting(&self.process, self.table.get_mut(&this)?.blocking_write_and_flush(Bytes::new())).await
     }
 
     fn write_zeroes(&mut self, this: Resource<DynOutputStream>, len: u64) -> StreamResult<()> {
@@ -167,7 +178,8 @@ impl streams::HostOutputStream for Ctx {
 
     async fn blocking_write_zeroes_and_flush(&mut self, this: Resource<DynOutputStream>, len: u64) -> StreamResult<()> {
         self.charge_bytes(usize::try_from(len).unwrap_or(usize::MAX).min(super::stream::MAX_WRITE));
-        streams::HostOutputStream::blocking_write_zeroes_and_flush(&mut self.table, this, len).await
+        waiting(&self.process, streams::HostOutputStream::blocking_write_zeroes_and_flush(&mut self.table, this, len))
+            .await
     }
 
     fn splice(
@@ -187,7 +199,8 @@ impl streams::HostOutputStream for Ctx {
         from: Resource<DynInputStream>,
         len: u64,
     ) -> StreamResult<u64> {
-        let moved = streams::HostOutputStream::blocking_splice(&mut self.table, this, from, len).await;
+        let moved =
+            waiting(&self.process, streams::HostOutputStream::blocking_splice(&mut self.table, this, from, len)).await;
         self.charge_moved(&moved);
         moved
     }
@@ -198,7 +211,7 @@ impl streams::HostOutputStream for Ctx {
     }
 
     async fn drop(&mut self, this: Resource<DynOutputStream>) -> wasmtime::Result<()> {
-        streams::HostOutputStream::drop(&mut self.table, this).await
+        waiting(&self.process, streams::HostOutputStream::drop(&mut self.table, this)).await
     }
 }
 

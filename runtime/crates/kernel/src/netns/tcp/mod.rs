@@ -319,7 +319,7 @@ impl TcpSocket {
     }
 
     /// The socket as `ss(8)` shows it; `None` if it has no address yet.
-    pub(super) fn info(&self) -> Option<SocketInfo> {
+    pub(crate) fn info(&self) -> Option<SocketInfo> {
         let state = self.state();
         let local = self.local_addr().ok()?;
         let (remote, queued, accepted) = match self.stream.get() {

@@ -357,7 +357,7 @@ impl UdpSocket {
     }
 
     /// The socket as `ss(8)` shows it; `None` if it has no address yet.
-    pub(super) fn info(&self) -> Option<SocketInfo> {
+    pub(crate) fn info(&self) -> Option<SocketInfo> {
         let local = self.local_addr().ok()?;
         let peer = self.peer_addr().ok();
         let (queued, drops) = self.queue.counts();

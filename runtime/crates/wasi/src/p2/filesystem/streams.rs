@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::task::Context;
 
-use wasmpod_kernel::file::FileType;
+use wasmpod_kernel::file::{Description, FileType};
 use wasmpod_kernel::mntns::OpenFile;
 use wasmpod_kernel::wait::Ready;
+use wasmpod_kernel::wchan::{self, WaitOn};
 use wasmpod_kernel::{Errno, Result};
 use wasmtime::component::Resource;
 use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream};
@@ -46,6 +47,14 @@ impl FileStream {
     fn seekable(&self) -> bool {
         !matches!(self.place, Place::Sequential)
     }
+
+    fn poll_file(&self, interest: Ready, cx: &mut Context<'_>) -> Ready {
+        let ready = self.file.poll_ready(interest, cx);
+        if ready.is_empty() {
+            wchan::note(|| WaitOn::File(Description::File(self.file.clone()), interest));
+        }
+        ready
+    }
 }
 
 impl Source for FileStream {
@@ -63,7 +72,7 @@ impl Source for FileStream {
     }
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Ready {
-        if self.seekable() { Ready::READ } else { self.file.poll_ready(Ready::READ, cx) }
+        if self.seekable() { Ready::READ } else { self.poll_file(Ready::READ, cx) }
     }
 
     fn failure(errno: Errno) -> wasmtime::Error {
@@ -89,7 +98,7 @@ impl Sink for FileStream {
     }
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Ready {
-        if self.seekable() { Ready::WRITE } else { self.file.poll_ready(Ready::WRITE, cx) }
+        if self.seekable() { Ready::WRITE } else { self.poll_file(Ready::WRITE, cx) }
     }
 
     fn room(&self) -> usize {

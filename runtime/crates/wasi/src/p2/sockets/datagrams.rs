@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use wasmpod_kernel::file::Description;
 use wasmpod_kernel::netns::UdpSocket;
 use wasmpod_kernel::wait::Ready;
+use wasmpod_kernel::wchan::{self, WaitOn};
 use wasmpod_kernel::{Errno, Result};
 use wasmtime::component::Resource;
 use wasmtime_wasi_io::async_trait;
@@ -58,9 +60,20 @@ impl IncomingDatagrams {
 #[async_trait]
 impl Pollable for IncomingDatagrams {
     async fn ready(&mut self) {
-        let socket = &self.socket;
-        poll_fn(|cx| if socket.poll_ready(Ready::READ, cx).is_empty() { Poll::Pending } else { Poll::Ready(()) }).await;
+        ready(&self.socket, Ready::READ).await;
     }
+}
+
+/// Waits for the socket.
+async fn ready(socket: &Arc<UdpSocket>, interest: Ready) {
+    poll_fn(|cx| {
+        if socket.poll_ready(interest, cx).is_empty() {
+            wchan::note(|| WaitOn::File(Description::Udp(socket.clone()), interest));
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await;
 }
 
 /// The resource `outgoing-datagram-stream`.
@@ -98,9 +111,7 @@ impl OutgoingDatagrams {
 #[async_trait]
 impl Pollable for OutgoingDatagrams {
     async fn ready(&mut self) {
-        let socket = &self.socket;
-        poll_fn(|cx| if socket.poll_ready(Ready::WRITE, cx).is_empty() { Poll::Pending } else { Poll::Ready(()) })
-            .await;
+        ready(&self.socket, Ready::WRITE).await;
     }
 }
 

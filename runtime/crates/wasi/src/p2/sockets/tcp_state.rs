@@ -14,8 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use wasmpod_kernel::file::Description;
 use wasmpod_kernel::netns::{Family, Shutdown, TcpSocket};
 use wasmpod_kernel::wait::Ready;
+use wasmpod_kernel::wchan::{self, WaitOn};
 use wasmpod_kernel::{Errno, Result};
 use wasmtime_wasi_io::async_trait;
 use wasmtime_wasi_io::poll::Pollable;
@@ -276,8 +278,17 @@ impl Pollable for TcpHandle {
             _ => return, // nothing here waits
         };
         let socket = &self.socket;
-        poll_fn(|cx| if socket.poll_ready(interest, cx).is_empty() { Poll::Pending } else { Poll::Ready(()) }).await;
+        poll_fn(|cx| if ready(socket, interest, cx).is_empty() { Poll::Pending } else { Poll::Ready(()) }).await;
     }
+}
+
+/// Readiness of a socket, noted if the guest has to wait for it.
+fn ready(socket: &Arc<TcpSocket>, interest: Ready, cx: &mut Context<'_>) -> Ready {
+    let ready = socket.poll_ready(interest, cx);
+    if ready.is_empty() {
+        wchan::note(|| WaitOn::File(Description::Tcp(socket.clone()), interest));
+    }
+    ready
 }
 
 /// The input stream of a connection.
@@ -301,7 +312,7 @@ impl Source for TcpSource {
         if self.0.input_shut.load(Ordering::Acquire) {
             return Ready::READ;
         }
-        self.0.socket.poll_ready(Ready::READ, cx)
+        ready(&self.0.socket, Ready::READ, cx)
     }
 
     fn failure(errno: Errno) -> wasmtime::Error {
@@ -322,7 +333,7 @@ impl Sink for TcpSink {
     }
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Ready {
-        self.0.socket.poll_ready(Ready::WRITE, cx)
+        ready(&self.0.socket, Ready::WRITE, cx)
     }
 
     fn keeps(&mut self, pending: bool) {
