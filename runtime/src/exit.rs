@@ -11,6 +11,8 @@ pub enum Exit {
     Usage,
     /// In virtual time nothing can ever happen again, and pods are not done.
     Deadlock,
+    /// `--check-determinism`: two runs of one seed were not the same.
+    NotDeterministic,
     /// A bug of wasmpod.
     Internal,
     /// The machine gives no threads, or no place for temporary files; nothing was started.
@@ -26,6 +28,21 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// All of them.
+    const ALL: [Self; 11] = [
+        Self::Success,
+        Self::PodFailed,
+        Self::Usage,
+        Self::Deadlock,
+        Self::NotDeterministic,
+        Self::Internal,
+        Self::Machine,
+        Self::Timeout,
+        Self::Interrupted,
+        Self::BrokenPipe,
+        Self::Terminated,
+    ];
+
     /// The number.
     pub const fn code(self) -> u8 {
         match self {
@@ -33,6 +50,7 @@ impl Exit {
             Self::PodFailed => 1,
             Self::Usage => 2,
             Self::Deadlock => 3,
+            Self::NotDeterministic => 4,
             Self::Internal => 70,
             Self::Machine => 71,
             Self::Timeout => 124,
@@ -42,6 +60,11 @@ impl Exit {
         }
     }
 
+    /// The exit that has this number.
+    pub fn of(code: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|exit| i32::from(exit.code()) == code)
+    }
+
     /// One word for `--output json`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -49,6 +72,7 @@ impl Exit {
             Self::PodFailed => "failed",
             Self::Usage => "usage",
             Self::Deadlock => "deadlock",
+            Self::NotDeterministic => "not-deterministic",
             Self::Internal => "internal-error",
             Self::Machine => "machine-error",
             Self::Timeout => "timeout",
@@ -66,6 +90,7 @@ Exit codes:
   1    some pod has Failed
   2    the manifest or the command line is wrong; nothing was started
   3    virtual time only: nothing can ever happen again, and pods are not done
+  4    --check-determinism: two runs of one seed were not the same
   70   a bug in wasmpod
   71   this machine gives no threads, or no place for temporary files
   124  --timeout was over before the pods were
@@ -79,13 +104,10 @@ mod tests {
 
     #[test]
     fn the_help_tells_every_code() {
-        use Exit::*;
-        let all =
-            [Success, PodFailed, Usage, Deadlock, Internal, Machine, Timeout, Interrupted, BrokenPipe, Terminated];
-        for exit in all {
+        for exit in Exit::ALL {
             let told = HELP.lines().any(|line| line.trim_start().starts_with(&format!("{} ", exit.code())));
             assert!(told, "{exit:?} is not in the help");
         }
-        assert_eq!(HELP.lines().count(), all.len() + 1);
+        assert_eq!(HELP.lines().count(), Exit::ALL.len() + 1);
     }
 }

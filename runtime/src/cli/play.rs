@@ -1,6 +1,8 @@
 //! `wasmpod play`: run the pods of a manifest in the foreground.
 //!
 //! - [`args`]: what may be typed
+//! - [`check`]: the same run twice, and where the two differ
+//! - [`reproduce`]: the command line that gives a run again
 //! - [`manifests`]: reading the inputs
 //! - [`images`]: what an `image:` means
 //! - [`prepare`]: everything that can be wrong, found before anything is started
@@ -9,10 +11,12 @@
 //! - [`output`]: what is printed
 
 mod args;
+mod check;
 mod images;
 mod manifests;
 mod output;
 mod prepare;
+mod reproduce;
 mod session;
 mod world;
 
@@ -28,7 +32,7 @@ use output::{Printer, Style, sink::Sink};
 
 /// Runs the pods.
 pub fn run(args: &Args) -> Exit {
-    match start(args) {
+    match if args.check_determinism { check::run(args) } else { start(args) } {
         Ok(exit) => exit,
         Err(Failure { exit, lines }) => {
             let mut stderr = std::io::stderr();
@@ -59,13 +63,14 @@ fn start(args: &Args) -> Result<Exit, Failure> {
         let why = "a measured speed would differ from run to run; give a number, or leave it out";
         return Err(Failure::usage(format!("error: --cpu-speed auto cannot be used with --virtual-time: {why}")));
     }
+    refuse_publish(args)?;
     let usage = |lines| Failure { exit: Exit::Usage, lines };
     let manifests = manifests::read(&args.inputs).map_err(usage)?;
     let host_paths = HostPaths::open_all(&args.allow_hostpath)
         .map_err(|error| Failure::usage(format!("error: --allow-hostpath: {error}")))?;
     let machine = |line| Failure { exit: Exit::Machine, lines: vec![line] };
     let sim = world::sim(args).map_err(machine)?;
-    let prepared = prepare::prepare(manifests, &host_paths, &sim).map_err(usage)?;
+    let prepared = prepare::prepare(manifests, &host_paths, &sim, args.allow_nondeterminism).map_err(usage)?;
     let targets = session::publish_targets(&args.publish, &prepared.pods).map_err(usage)?;
     world::open_journal(args, &sim).map_err(Failure::usage)?;
 
@@ -80,4 +85,14 @@ fn start(args: &Args) -> Result<Exit, Failure> {
     let world = world::World::new(args, &sim, prepared.objects, host_paths, printer.clone(), logs)
         .map_err(|error| Failure { exit: Exit::Internal, lines: vec![format!("wasmpod: {error}")] })?;
     Ok(session::run(args, &sim, &world, &printer, prepared.pods, targets))
+}
+
+/// Simulated time skips whatever it waits for, and takes host sockets for nothing: what comes from outside would never be heard.
+fn refuse_publish(args: &Args) -> Result<(), Failure> {
+    let flag = if args.check_determinism { "--check-determinism" } else { "--virtual-time" };
+    if (args.virtual_time || args.check_determinism) && !args.publish.is_empty() {
+        let why = "simulated time does not wait for this machine's network, and what comes from it cannot be repeated";
+        return Err(Failure::usage(format!("error: --publish cannot be used with {flag}: {why}")));
+    }
+    Ok(())
 }

@@ -44,7 +44,7 @@ fn a_wrong_command_line_is_refused() {
 fn a_wrong_published_port_is_refused() {
     let play = || Play::spec("hello.yaml");
     let publish = |what: &str| play().args(&["--publish", what]);
-    refused(publish("8080:80").arg("--virtual-time"), "cannot be used with '--virtual-time'");
+    refused(publish("8080:80").arg("--virtual-time"), "--publish cannot be used with --virtual-time: ");
     for address in ["0.0.0.0", "192.0.2.1", "10.0.0.1"] {
         refused(publish(&format!("{address}:8080:80")), &format!("{address} is not a loopback address"));
     }

@@ -2,6 +2,7 @@
 
 mod cli;
 mod cpu;
+mod determinism;
 mod docs;
 mod exits;
 mod host;

@@ -1,11 +1,12 @@
 //! The journal: one line per event of a run: time, pod, what. Two runs of the same manifest and seed agree on every byte of it.
-//! Owns the format and the size cap; not the choice of events.
+//! Owns the format, the size cap and the hash over all lines; not the choice of events.
 
 use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
 
 use crate::Clock;
 
@@ -22,7 +23,18 @@ pub struct Journal {
 struct Sink {
     out: Box<dyn Write + Send>,
     written: u64,
+    lines: u64,
+    hash: Sha256,
     error: Option<std::io::Error>,
+}
+
+/// What a whole journal comes to. Two runs are equal if their records are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// How many lines were written.
+    pub lines: u64,
+    /// SHA-256 of all their bytes, as 64 hexadecimal digits: what `sha256sum` says of the file.
+    pub sha256: String,
 }
 
 impl Journal {
@@ -32,7 +44,7 @@ impl Journal {
 
     /// Sends all further events to `out`.
     pub fn set_sink(&self, out: Box<dyn Write + Send>) {
-        *self.sink.lock() = Some(Sink { out, written: 0, error: None });
+        *self.sink.lock() = Some(Sink { out, written: 0, lines: 0, hash: Sha256::new(), error: None });
     }
 
     /// True if events go anywhere; lets a caller skip the work of describing them.
@@ -55,18 +67,24 @@ impl Journal {
         line.push('\n');
         sink.written += line.len() as u64;
         let line = if sink.written >= MAX_JOURNAL_BYTES { "journal full\n" } else { &line };
+        sink.lines += 1;
+        sink.hash.update(line.as_bytes());
         if let Err(error) = sink.out.write_all(line.as_bytes()) {
             sink.error = Some(error);
         }
     }
 
-    /// Flushes the sink and takes it away. The first error of any write is returned.
-    pub fn finish(&self) -> std::io::Result<()> {
-        let Some(mut sink) = self.sink.lock().take() else { return Ok(()) };
-        match sink.error {
-            Some(error) => Err(error),
-            None => sink.out.flush(),
+    /// Flushes the sink, takes it away and says what was written; nothing if there was no sink.
+    ///
+    /// # Errors
+    /// The first error of any write.
+    pub fn finish(&self) -> std::io::Result<Option<Record>> {
+        let Some(mut sink) = self.sink.lock().take() else { return Ok(None) };
+        if let Some(error) = sink.error {
+            return Err(error);
         }
+        sink.out.flush()?;
+        Ok(Some(Record { lines: sink.lines, sha256: hex::encode(sink.hash.finalize()) }))
     }
 }
 
@@ -115,7 +133,10 @@ mod tests {
         for _ in 0..3 {
             journal.event("a", format_args!("b"));
         }
-        journal.finish().expect("no error");
-        assert_eq!(String::from_utf8_lossy(&kept.0.lock()), format!("{line}journal full\n"));
+        let record = journal.finish().expect("no error").expect("there was a sink");
+        let text = format!("{line}journal full\n");
+        assert_eq!(String::from_utf8_lossy(&kept.0.lock()), text);
+        assert_eq!(record, Record { lines: 2, sha256: hex::encode(Sha256::digest(text.as_bytes())) });
+        assert_eq!(journal.finish().expect("no error"), None);
     }
 }

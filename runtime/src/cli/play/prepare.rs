@@ -44,11 +44,16 @@ impl Prepared {
     }
 }
 
-/// Checks and completes what the manifests hold.
+/// Checks and completes what the manifests hold. `nondeterminism` allows in virtual time what cannot be repeated.
 ///
 /// # Errors
 /// All problems, as lines for the user.
-pub fn prepare(manifests: Manifests, host_paths: &HostPaths, sim: &Sim) -> Result<Prepared, Vec<String>> {
+pub fn prepare(
+    manifests: Manifests,
+    host_paths: &HostPaths,
+    sim: &Sim,
+    nondeterminism: bool,
+) -> Result<Prepared, Vec<String>> {
     let mut problems = Vec::new();
     let mut prepared = Prepared { pods: Vec::new(), objects: Objects::default(), warnings: manifests.warnings };
     for (turn, (decoded, base)) in manifests.objects.into_iter().enumerate() {
@@ -64,6 +69,9 @@ pub fn prepare(manifests: Manifests, host_paths: &HostPaths, sim: &Sim) -> Resul
                 check_fields(&decoded, pod, &mut prepared.warnings, &mut problems);
                 let images = find_images(&decoded, pod, &base, &mut problems);
                 check_host_paths(&decoded, pod, host_paths, &mut problems);
+                if sim.is_virtual() && !nondeterminism {
+                    refuse_host_paths(&decoded, pod, &mut problems);
+                }
                 problems[before..].sort_by_key(|problem| (problem.line, problem.column));
                 let pod = with_identity((**pod).clone(), sim, turn as u64);
                 prepared.pods.push(PodRequest { pod, images });
@@ -123,6 +131,15 @@ fn check_host_paths(decoded: &Decoded, pod: &Pod, host_paths: &HostPaths, proble
             let field = format!("spec.volumes[{index}].hostPath.path");
             problems.push(decoded.diagnostic(Severity::Error, &field, error.to_string()));
         }
+    }
+}
+
+/// What is on the host changes when others change it, so a run that reads it cannot be repeated.
+fn refuse_host_paths(decoded: &Decoded, pod: &Pod, problems: &mut Vec<Diagnostic>) {
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    for (index, _) in volumes.enumerate().filter(|(_, volume)| volume.host_path.is_some()) {
+        let message = "the host's files may differ from run to run: in virtual time this needs --allow-nondeterminism";
+        problems.push(decoded.diagnostic(Severity::Error, &format!("spec.volumes[{index}].hostPath"), message));
     }
 }
 
@@ -205,7 +222,7 @@ mod tests {
         let base: PathBuf = temp.path().to_owned();
         let objects = manifest.objects.into_iter().map(|object| (object, base.clone())).collect();
         let manifests = Manifests { objects, warnings: manifest.warnings };
-        prepare(manifests, &HostPaths::default(), &Sim::new_virtual(0))
+        prepare(manifests, &HostPaths::default(), &Sim::new_virtual(0), false)
     }
 
     fn problems(more: &str) -> Vec<String> {
@@ -234,7 +251,8 @@ mod tests {
         let got = problems("  - name: d\n    image: ./\n");
         assert!(got[0].contains("spec.containers[1].command: Required value: image \"./\" is a directory"), "{got:?}");
         let got = problems("  volumes:\n  - name: v\n    hostPath: {path: /etc}\n");
-        assert!(got[0].contains("spec.volumes[0].hostPath.path: hostPath /etc is not allowed"), "{got:?}");
+        assert!(got[0].contains("spec.volumes[0].hostPath: the host's files may differ from run to run"), "{got:?}");
+        assert!(got[1].contains("spec.volumes[0].hostPath.path: hostPath /etc is not allowed"), "{got:?}");
     }
 
     #[test]
@@ -257,7 +275,7 @@ mod tests {
         let map = wasmpod_api::decode("f.yaml", b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\n").unwrap();
         let objects = map.objects.into_iter().map(|object| (object, PathBuf::new())).collect();
         let manifests = Manifests { objects, warnings: Vec::new() };
-        let problems = prepare(manifests, &HostPaths::default(), &Sim::new_virtual(0)).err().unwrap();
+        let problems = prepare(manifests, &HostPaths::default(), &Sim::new_virtual(0), false).err().unwrap();
         assert_eq!(problems, ["no Pod in these manifests: there is nothing to run"]);
     }
 

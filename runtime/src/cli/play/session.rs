@@ -29,7 +29,8 @@ use super::output::Printer;
 use super::output::summary::Summary;
 use super::output::text::label;
 use super::prepare::publish_target;
-use super::world::{DEFAULT_SEED, World};
+use super::reproduce;
+use super::world::World;
 use crate::exit::Exit;
 
 /// The grace of pods that nobody waits for any more: after a timeout, or when the output is closed.
@@ -83,13 +84,14 @@ pub fn run(
     let mut notes = session.notes;
     let exit = if exit == Exit::Success && ports.failed() { Exit::PodFailed } else { exit };
     if exit != Exit::Success && args.virtual_time {
-        notes.push(format!("reproduce with: {}", reproduce(std::env::args(), args.seed)));
+        notes.push(format!("reproduce with: {}", reproduce::line(std::env::args(), args)));
     }
-    if let Err(error) = sim.journal().finish() {
+    let journal = sim.journal().finish().unwrap_or_else(|error| {
         notes.push(format!("the journal is not complete: {error}"));
-    }
+        None
+    });
     let pods = handles.iter().map(|handle| (handle.reference().clone(), handle.status())).collect();
-    printer.finish(&Summary { exit, pods, notes });
+    printer.finish(&Summary { exit, pods, journal, notes });
     exit
 }
 
@@ -280,40 +282,4 @@ fn not_ended(handles: &[Arc<PodHandle>]) -> Vec<String> {
         );
     }
     lines
-}
-
-/// The command line that gives this run again.
-fn reproduce(words: impl Iterator<Item = String>, seed: Option<u64>) -> String {
-    let mut line: Vec<String> = words.skip(1).map(|word| quote(&word)).collect();
-    line.insert(0, "wasmpod".to_owned());
-    if seed.is_none() {
-        line.push(format!("--seed {DEFAULT_SEED}"));
-    }
-    line.join(" ")
-}
-
-/// `word` as a POSIX shell reads it.
-fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line(words: &[&str], seed: Option<u64>) -> String {
-        reproduce(words.iter().map(|word| (*word).to_owned()), seed)
-    }
-
-    #[test]
-    fn a_run_is_told_as_a_command() {
-        let words = ["/usr/bin/wasmpod", "play", "my pod's.yaml", "--virtual-time"];
-        assert_eq!(line(&words, None), "wasmpod play 'my pod'\\''s.yaml' --virtual-time --seed 0");
-        assert_eq!(line(&["x", "play", "a.yaml", "--seed", "7"], Some(7)), "wasmpod play a.yaml --seed 7");
-    }
 }

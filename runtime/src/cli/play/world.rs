@@ -13,11 +13,13 @@ use wasmpod_node::volumes::host_path::HostPaths;
 use wasmpod_node::{Agent, AgentConfig};
 use wasmpod_sim::{DEFAULT_FUEL_PER_SECOND, Sim};
 
-use super::args::{Args, CpuSpeed};
+use super::args::{Args, CpuSpeed, OutputFormat};
 use super::output::Printer;
 
 /// The seed of a virtual run that names none.
 pub const DEFAULT_SEED: u64 = 0;
+/// The environment variable with the directory for compiled programs.
+pub const CACHE_VARIABLE: &str = "WASMPOD_CACHE_DIR";
 /// CPUs of the node in virtual time, where the host's must not matter.
 const VIRTUAL_CPUS: u32 = 4;
 /// Memory of the node, for all pods together.
@@ -36,7 +38,7 @@ pub fn sim(args: &Args) -> Result<Sim, String> {
     Sim::new_real(args.seed, host_cpus()).map_err(|error| format!("wasmpod: {error}"))
 }
 
-/// Opens the journal, if one is asked for.
+/// Opens the journal, if one is asked for. In simulated time a program that reads our JSON is told the journal's hash in any case.
 ///
 /// # Errors
 /// The sentence for the user, if the file cannot be made.
@@ -45,6 +47,8 @@ pub fn open_journal(args: &Args, sim: &Sim) -> Result<(), String> {
         let file =
             std::fs::File::create(path).map_err(|error| format!("error: --journal {}: {error}", path.display()))?;
         sim.journal().set_sink(Box::new(std::io::BufWriter::new(file)));
+    } else if args.virtual_time && args.output == OutputFormat::Json {
+        sim.journal().set_sink(Box::new(std::io::sink()));
     }
     Ok(())
 }
@@ -114,7 +118,11 @@ fn host_cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Where compiled programs are kept: the platform's place for caches. Without a home directory they are kept in memory only.
+/// Where compiled programs are kept: where [`CACHE_VARIABLE`] says, else the platform's place for caches. Without a home directory they
+/// are kept in memory only.
 fn cache_dir() -> Option<PathBuf> {
+    if let Some(dir) = std::env::var_os(CACHE_VARIABLE).filter(|dir| !dir.is_empty()) {
+        return Some(PathBuf::from(dir));
+    }
     directories::ProjectDirs::from("", "", "wasmpod").map(|dirs| dirs.cache_dir().join("modules"))
 }

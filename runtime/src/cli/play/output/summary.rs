@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use wasmpod_api::k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 use wasmpod_node::objects::PodRef;
+use wasmpod_sim::journal::Record;
 
 use super::text::label;
 use crate::exit::Exit;
@@ -14,6 +15,8 @@ pub struct Summary {
     pub exit: Exit,
     /// Each pod and its last status, in the manifests' order.
     pub pods: Vec<(PodRef, PodStatus)>,
+    /// What the journal comes to, if there was one.
+    pub journal: Option<Record>,
     /// What else there is to say, for people.
     pub notes: Vec<String>,
 }
@@ -58,7 +61,11 @@ impl Summary {
             })
         });
         let pods: Vec<Value> = pods.collect();
-        json!({"exitCode": self.exit.code(), "outcome": self.exit.name(), "pods": pods})
+        let mut result = json!({"exitCode": self.exit.code(), "outcome": self.exit.name(), "pods": pods});
+        if let (Some(record), Some(result)) = (&self.journal, result.as_object_mut()) {
+            result.insert("journal".to_owned(), json!({"lines": record.lines, "sha256": record.sha256}));
+        }
+        result
     }
 }
 

@@ -82,7 +82,7 @@ fn an_unfinished_line_goes_on_or_is_ended_by_another() {
     f.out("a", OUT, b"2", true);
     f.out("b", OUT, b"x", false);
     f.out("a", OUT, b"3", true);
-    f.printer.finish(&Summary { exit: Exit::Success, pods: Vec::new(), notes: Vec::new() });
+    f.printer.finish(&Summary { exit: Exit::Success, pods: Vec::new(), journal: None, notes: Vec::new() });
     assert_eq!(f.stdout(), "web/a | 12\nweb/b | x\nweb/a | 3\n");
 }
 
@@ -103,7 +103,7 @@ fn quiet_with_one_container_is_byte_for_byte() {
     f.out("a", ERR, b"e", false);
     f.printer.container(&f.pod, "a", &exited(3, ""));
     f.printer.say("nothing");
-    f.printer.finish(&Summary { exit: Exit::Success, pods: Vec::new(), notes: vec!["nothing".into()] });
+    f.printer.finish(&Summary { exit: Exit::Success, pods: Vec::new(), journal: None, notes: vec!["nothing".into()] });
     assert_eq!(&*f.stdout.0.lock(), b"\x1b[2J\xff\nno end");
     assert_eq!(f.stderr(), "e\n");
 }
@@ -146,7 +146,7 @@ fn summary() -> Summary {
         "containerStatuses": [{"name": "main-container", "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}, "restartCount": 12, "ready": false, "image": "", "imageID": ""},
             {"name": "slow", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"exitCode": 1}}, "restartCount": 1, "ready": false, "image": "", "imageID": ""}]}))
     .unwrap();
-    Summary { exit: Exit::PodFailed, pods: vec![(pod, status)], notes: vec!["seed 7".into()] }
+    Summary { exit: Exit::PodFailed, pods: vec![(pod, status)], journal: None, notes: vec!["seed 7".into()] }
 }
 
 #[test]
