@@ -194,7 +194,7 @@ impl UnmeteredProgram {
             .root(self.image.layers.clone(), Quota::root("guest", None, None))
             .build()
             .map_err(|error| anyhow!("{error}"))?;
-        let fabric = Fabric::new(sim.clock().clone(), sim.entropy(), FabricConfig::default()).map_err(kernel)?;
+        let fabric = Fabric::new(sim, FabricConfig::default()).map_err(kernel)?;
         let name = "guest".to_owned();
         let pod = PodIdentity { name: name.clone(), namespace: name.clone(), hostname: None, subdomain: None };
         let argv = std::iter::once(name.clone()).chain(args.iter().map(|arg| (*arg).to_owned()));

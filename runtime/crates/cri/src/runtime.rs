@@ -85,7 +85,7 @@ impl Runtime {
             },
             sim.clock().clone(),
         );
-        let fabric = Fabric::new(sim.clock().clone(), sim.entropy(), FabricConfig::default())
+        let fabric = Fabric::new(sim, FabricConfig::default())
             .map_err(|errno| CriError::Sandbox(format!("the pod network cannot be made: {errno}")))?;
         let qos = qos_cgroups(&root);
         let storage = Quota::root("nodefs", Some(NODE_STORAGE_BYTES), Some(NODE_STORAGE_INODES));

@@ -170,7 +170,7 @@ pub(crate) mod testing {
     pub(crate) fn process(sim: &Sim, name: &str, args: &[&str]) -> Result<Arc<Process>> {
         let root = RootConfig { cpus: 1, memory_bytes: 1 << 30, fuel_per_cpu_second: 1 };
         let cgroup = Cgroup::root(root, sim.clock().clone());
-        let fabric = Fabric::new(sim.clock().clone(), sim.entropy(), FabricConfig::default())?;
+        let fabric = Fabric::new(&sim, FabricConfig::default())?;
         let pod = PodIdentity { name: "pod".to_owned(), namespace: "default".to_owned(), ..PodIdentity::default() };
         let mnt = MountNs::builder(sim.clock().clone(), cgroup.clone()).root(Vec::new(), Quota::unlimited());
         let spec = ProcessSpec {

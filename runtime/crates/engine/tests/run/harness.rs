@@ -37,7 +37,7 @@ impl Node {
         let engine = Engine::new(&sim, config).expect("an engine");
         let root = RootConfig { cpus, memory_bytes: 1 << 30, fuel_per_cpu_second: sim.fuel_per_second() };
         let root = Cgroup::root(root, sim.clock().clone());
-        let fabric = Fabric::new(sim.clock().clone(), sim.entropy(), FabricConfig::default()).expect("a fabric");
+        let fabric = Fabric::new(&sim, FabricConfig::default()).expect("a fabric");
         let pod = PodIdentity { name: "pod".into(), namespace: "default".into(), ..PodIdentity::default() };
         let net = fabric.attach(pod).expect("a pod");
         Self { sim, engine, root, net, _fabric: fabric }

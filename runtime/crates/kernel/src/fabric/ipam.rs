@@ -2,7 +2,7 @@
 //! IPv6 address has the host number of the IPv4 one. Owns which host numbers are taken.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::{Errno, Result};
 
@@ -50,6 +50,15 @@ impl Ipam {
 
     fn addresses(&self, host: u32) -> (Ipv4Addr, Ipv6Addr) {
         (Ipv4Addr::from_bits(self.v4 | host), Ipv6Addr::from_bits(self.v6 | u128::from(host)))
+    }
+
+    /// The IPv4 address with the same host number, if `ip` is of one of the networks.
+    pub(super) fn ipv4_of(&self, ip: IpAddr) -> Option<Ipv4Addr> {
+        let host = match ip {
+            IpAddr::V4(ip) => ip.to_bits() ^ self.v4,
+            IpAddr::V6(ip) => u32::try_from(ip.to_bits() ^ self.v6).ok()?,
+        };
+        (host <= self.last + 1).then(|| self.addresses(host).0)
     }
 
     /// # Errors

@@ -5,11 +5,12 @@
 //! The node is a stack of its own with the gateway's address. It has no listening sockets, so a pod that connects to it is refused;
 //! published ports come from it ([`NetNs::host_connect`]).
 //!
-//! A link between two pods (latency, loss, partition) belongs to `Fabric::owner`'s answer, the only place where one stack finds
-//! another.
+//! What the way between two pods is like (latency, loss, partition) is a [`link`]; `pump` runs what a link delays.
 
 mod dns;
 mod ipam;
+pub mod link;
+mod pump;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -17,13 +18,15 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use wasmpod_sim::{Clock, Entropy};
+use wasmpod_sim::{Clock, Entropy, Sim};
 
 pub(crate) use self::dns::normalize;
 pub use self::dns::{MAX_LABEL_BYTES, MAX_NAME_BYTES, ResolveError};
 use self::dns::{Zone, candidates};
 use self::ipam::Ipam;
-use crate::Result;
+use self::link::{LinkProps, LinkStats, Links, Path};
+use self::pump::Pump;
+use crate::{Errno, Result};
 use crate::netns::{DnsConfig, NetNs, NetNsParts};
 
 /// The ndots of a pod's resolv.conf (the kubelet's default).
@@ -78,6 +81,7 @@ pub struct Fabric {
     broadcast: Ipv4Addr,
     node: Arc<NetNs>,
     inodes: Arc<AtomicU64>,
+    links: Arc<Links>,
     state: Mutex<State>,
 }
 
@@ -90,14 +94,17 @@ struct State {
 }
 
 impl Fabric {
-    /// Makes a fabric without pods. Ephemeral ports are drawn from streams of `entropy`.
+    /// Makes a fabric without pods. Ephemeral ports and what happens on links are drawn from streams of `sim`. A task is spawned when the
+    /// first packet is delayed by a link, and not before.
     ///
     /// # Errors
     /// [`crate::Errno::Inval`] if a network of `config` is too small or its prefix too long.
-    pub fn new(clock: Clock, entropy: &Entropy, config: FabricConfig) -> Result<Arc<Self>> {
+    pub fn new(sim: &Sim, config: FabricConfig) -> Result<Arc<Self>> {
+        let (clock, entropy) = (sim.clock().clone(), sim.entropy());
         let ipam = Ipam::new(config.pod_cidr_v4, config.pod_cidr_v6)?;
         let (gateway_v4, gateway_v6) = ipam.gateway();
         let inodes = Arc::new(AtomicU64::new(1));
+        let links = Links::new(entropy.clone(), Pump::new(sim.clone()));
         Ok(Arc::new_cyclic(|me: &Weak<Self>| {
             let node = NetNs::new(NetNsParts {
                 fabric: me.clone(),
@@ -109,12 +116,13 @@ impl Fabric {
                 inodes: inodes.clone(),
                 random: entropy.stream("net/node"),
                 dns: DnsConfig { search: Vec::new(), ndots: 1 },
+                links: links.clone(),
             });
             let gateways = [IpAddr::V4(gateway_v4), IpAddr::V6(gateway_v6)];
             let routes = gateways.into_iter().map(|ip| (ip, Arc::downgrade(&node))).collect();
             let broadcast = ipam.broadcast();
             let state = Mutex::new(State { ipam, routes, zone: Zone::default(), attached: 0 });
-            Self { clock, entropy: entropy.clone(), config, broadcast, node, inodes, state }
+            Self { clock, entropy: entropy.clone(), config, broadcast, node, inodes, links, state }
         }))
     }
 
@@ -138,6 +146,7 @@ impl Fabric {
             ipv6,
             broadcast: self.broadcast,
             inodes: self.inodes.clone(),
+            links: self.links.clone(),
         });
         for ip in [IpAddr::V4(ipv4), IpAddr::V6(ipv6)] {
             state.routes.insert(ip, Arc::downgrade(&ns));
@@ -160,6 +169,48 @@ impl Fabric {
         state.routes.remove(&IpAddr::V4(ipv4));
         state.routes.remove(&IpAddr::V6(ipv6));
         state.zone.remove(ipv4, ipv6);
+        drop(state);
+        self.links.forget(ipv4);
+    }
+
+    /// Says what the way from one pod to another is like, from now on and in this direction only. An address stands for its pod: the IPv4 and
+    /// the IPv6 one mean the same link, whether or not a pod has it yet. A link goes with the pods at its ends.
+    ///
+    /// # Errors
+    /// [`Errno::Inval`] for properties outside of their range, an address outside of the pods' networks, or the same pod twice.
+    pub fn set_link(&self, from: IpAddr, to: IpAddr, props: LinkProps) -> Result<()> {
+        self.links.set(self.path(from, to)?, props)
+    }
+
+    /// Makes a link perfect again; what it holds goes on its way.
+    ///
+    /// # Errors
+    /// [`Errno::Inval`] for an address outside of the pods' networks, or the same pod twice.
+    pub fn clear_link(&self, from: IpAddr, to: IpAddr) -> Result<()> {
+        let path = self.path(from, to)?;
+        if self.links.get(path).is_perfect() { Ok(()) } else { self.links.set(path, LinkProps::default()) }
+    }
+
+    /// What a link is like; perfect if nobody said.
+    pub fn link(&self, from: IpAddr, to: IpAddr) -> LinkProps {
+        self.path(from, to).map(|path| self.links.get(path)).unwrap_or_default()
+    }
+
+    /// What a link has done since it was first set.
+    pub fn link_stats(&self, from: IpAddr, to: IpAddr) -> LinkStats {
+        self.path(from, to).map(|path| self.links.stats(path)).unwrap_or_default()
+    }
+
+    /// All links that were set: from, to, and what they are like.
+    pub fn links(&self) -> Vec<(Ipv4Addr, Ipv4Addr, LinkProps)> {
+        self.links.all().into_iter().map(|(path, props)| (path.from, path.to, props)).collect()
+    }
+
+    fn path(&self, from: IpAddr, to: IpAddr) -> Result<Path> {
+        let state = self.state.lock();
+        let pod = |ip| state.ipam.ipv4_of(ip).ok_or(Errno::Inval);
+        let path = Path { from: pod(from)?, to: pod(to)? };
+        if path.from == path.to { Err(Errno::Inval) } else { Ok(path) }
     }
 
     /// Looks a name up as the pod `from` would, without its hosts file: with the search list and ndots of its resolv.conf.
@@ -201,6 +252,12 @@ impl Fabric {
     }
 }
 
+impl Drop for Fabric {
+    fn drop(&mut self) {
+        self.links.pump().close();
+    }
+}
+
 impl std::fmt::Debug for Fabric {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Fabric").field("config", &self.config).finish_non_exhaustive()
@@ -210,7 +267,6 @@ impl std::fmt::Debug for Fabric {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Errno;
 
     pub(super) fn pod(name: &str) -> PodIdentity {
         PodIdentity { name: name.to_owned(), namespace: "default".to_owned(), ..PodIdentity::default() }
@@ -218,7 +274,7 @@ mod tests {
 
     fn fabric() -> Arc<Fabric> {
         let sim = wasmpod_sim::Sim::new_virtual(1);
-        Fabric::new(sim.clock().clone(), sim.entropy(), FabricConfig::default()).unwrap()
+        Fabric::new(&sim, FabricConfig::default()).unwrap()
     }
 
     #[test]
@@ -237,9 +293,8 @@ mod tests {
 
     #[test]
     fn a_detached_stack_does_not_take_its_successors_address_away() {
-        let fabric = fabric();
         let config = FabricConfig { pod_cidr_v4: (Ipv4Addr::new(10, 0, 0, 0), 30), ..FabricConfig::default() };
-        let small = Fabric::new(fabric.clock.clone(), &fabric.entropy, config).unwrap();
+        let small = Fabric::new(&Sim::new_virtual(1), config).unwrap();
         let first = small.attach(pod("a")).unwrap();
         assert_eq!(small.attach(pod("b")).unwrap_err(), Errno::AddrNotAvail);
         small.detach(&first);
@@ -302,10 +357,9 @@ mod tests {
 
     #[test]
     fn bad_networks_are_refused() {
-        let fabric = fabric();
         let with = |v4, v6| {
             let config = FabricConfig { pod_cidr_v4: v4, pod_cidr_v6: v6, ..FabricConfig::default() };
-            Fabric::new(fabric.clock.clone(), &fabric.entropy, config).map(|_| ())
+            Fabric::new(&Sim::new_virtual(1), config).map(|_| ())
         };
         let (v4, v6) = (Ipv4Addr::new(10, 0, 0, 0), "fd00::".parse().unwrap());
         assert_eq!(with((v4, 31), (v6, 64)), Err(Errno::Inval));

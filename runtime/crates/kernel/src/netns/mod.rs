@@ -46,6 +46,7 @@ pub use self::tcp::{
 };
 pub use self::udp::{DATAGRAM_OVERHEAD, DEFAULT_UDP_BUFFER, MAX_DATAGRAM_V4, MAX_DATAGRAM_V6, Received, UdpSocket};
 use crate::cgroup::Cgroup;
+use crate::fabric::link::{Links, Path};
 use crate::fabric::{Fabric, PodIdentity};
 use crate::{Errno, Result};
 
@@ -78,6 +79,7 @@ pub struct NetNs {
     /// Numbers for sockets, shared by all stacks of the fabric.
     inodes: Arc<AtomicU64>,
     names: Mutex<Names>,
+    links: Arc<Links>,
 }
 
 struct Tables {
@@ -107,6 +109,7 @@ pub(crate) struct NetNsParts {
     pub(crate) inodes: Arc<AtomicU64>,
     pub(crate) random: RandomStream,
     pub(crate) dns: DnsConfig,
+    pub(crate) links: Arc<Links>,
 }
 
 impl NetNs {
@@ -129,6 +132,7 @@ impl NetNs {
             sockets: AtomicUsize::new(0),
             inodes: parts.inodes,
             names: Mutex::new(names),
+            links: parts.links,
         })
     }
 
@@ -264,6 +268,15 @@ impl NetNs {
         }
         let to = self.fabric.upgrade().and_then(|fabric| fabric.owner(destination)).ok_or(Errno::NetUnreach)?;
         if source.is_loopback() { Err(Errno::Inval) } else { Ok(Route { to, source }) }
+    }
+
+    /// The way to another stack, if a link may be on it; `None` inside of this one, and while no link was ever set.
+    fn path_to(&self, to: &NetNs) -> Option<Path> {
+        if !self.links.used() || self.ipv4 == to.ipv4 {
+            return None;
+        }
+        let path = Path { from: self.ipv4, to: to.ipv4 };
+        self.links.between(path).then_some(path)
     }
 
     fn own_address(&self, like: IpAddr) -> IpAddr {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
+use std::time::Duration;
 
 use wasmpod_sim::Sim;
 
@@ -29,7 +30,7 @@ impl World {
 
     pub(super) fn with(seed: u64, memory_bytes: u64) -> Self {
         let sim = Sim::new_virtual(seed);
-        let fabric = Fabric::new(sim.clock().clone(), sim.entropy(), FabricConfig::default()).unwrap();
+        let fabric = Fabric::new(&sim, FabricConfig::default()).unwrap();
         let config = RootConfig { cpus: 2, memory_bytes, fuel_per_cpu_second: 1_000_000 };
         let memory = Cgroup::root(config, sim.clock().clone());
         Self { sim, fabric, memory }
@@ -50,6 +51,17 @@ impl World {
 
     pub(super) fn udp(&self, ns: &Arc<NetNs>) -> Arc<UdpSocket> {
         ns.udp_socket(Family::V4, self.memory.clone()).unwrap()
+    }
+
+    /// Runs a test in which time passes.
+    pub(super) fn run<F: Future>(&self, test: F) -> F::Output {
+        self.sim.block_on(test).unwrap()
+    }
+
+    /// Lets time pass, and what is due happen.
+    pub(super) async fn wait(&self, time: Duration) {
+        self.sim.clock().sleep(time).await;
+        self.sim.clock().sleep(Duration::from_nanos(1)).await; // the fabric's task may be second of those that wake now
     }
 
     pub(super) fn listen(&self, ns: &Arc<NetNs>, at: &str, backlog: u32) -> Arc<TcpSocket> {

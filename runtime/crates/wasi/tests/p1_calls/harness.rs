@@ -155,7 +155,7 @@ impl World {
     fn of(sim: Sim) -> Self {
         let config = RootConfig { cpus: 2, memory_bytes: 1 << 30, fuel_per_cpu_second: 1_000_000_000 };
         let cgroup = Cgroup::root(config, sim.clock().clone()).child("app", Limits::default());
-        let fabric = Fabric::new(sim.clock().clone(), sim.entropy(), FabricConfig::default()).unwrap();
+        let fabric = Fabric::new(&sim, FabricConfig::default()).unwrap();
         let pod = PodIdentity { name: "web".into(), namespace: "default".into(), ..PodIdentity::default() };
         let net = fabric.attach(pod).unwrap();
         let mnt = mounts(&sim, &cgroup);

@@ -31,7 +31,7 @@ impl World {
         let sim = Sim::new_virtual(7);
         let config = RootConfig { cpus: 2, memory_bytes: 1 << 32, fuel_per_cpu_second: 1_000_000_000 };
         let node = Cgroup::root(config, sim.clock().clone());
-        let fabric = Fabric::new(sim.clock().clone(), sim.entropy(), FabricConfig::default()).unwrap();
+        let fabric = Fabric::new(&sim, FabricConfig::default()).unwrap();
         Self { sim, node, fabric }
     }
 

@@ -1,6 +1,9 @@
 //! UDP sockets (`udp(7)`, RFC 768): bind, connect, datagrams with back-pressure by dropping, and port-unreachable as ECONNREFUSED.
 //! The source of a datagram is always an address and port of the sending pod: there is no call that sets it.
 
+mod delayed;
+#[cfg(test)]
+mod link_tests;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -40,6 +43,8 @@ pub struct UdpSocket {
     family: Family,
     control: Mutex<Control>,
     queue: Queue,
+    /// Who pays for what is on its way; `None` for the node itself.
+    memory: Option<Arc<Cgroup>>,
     _charge: Option<Charge>,
 }
 
@@ -71,7 +76,7 @@ impl UdpSocket {
             recv_buffer: DEFAULT_UDP_BUFFER,
             send_buffer: DEFAULT_UDP_BUFFER,
         };
-        let queue = Queue::new(memory, usize::try_from(DEFAULT_UDP_BUFFER).unwrap_or(usize::MAX));
+        let queue = Queue::new(memory.clone(), usize::try_from(DEFAULT_UDP_BUFFER).unwrap_or(usize::MAX));
         Ok(Arc::new_cyclic(|me| Self {
             id,
             me: me.clone(),
@@ -79,6 +84,7 @@ impl UdpSocket {
             family,
             control: Mutex::new(control),
             queue,
+            memory,
             _charge: charge,
         }))
     }
@@ -160,7 +166,7 @@ impl UdpSocket {
     /// # Errors
     /// [`Errno::MsgSize`] beyond [`MAX_DATAGRAM_V4`] or [`MAX_DATAGRAM_V6`], [`Errno::DestAddrReq`] without a destination,
     /// [`Errno::ConnRefused`] if an earlier datagram of a connected socket found no receiver, [`Errno::Inval`] for port 0,
-    /// and what [`UdpSocket::connect`] says.
+    /// [`Errno::NoBufs`] if the pod's memory has no room for a datagram that a link delays, and what [`UdpSocket::connect`] says.
     pub fn send_to(&self, bytes: &[u8], to: Option<SocketAddr>) -> Result<usize> {
         if bytes.len() > MAX_DATAGRAM_V6 {
             return Err(Errno::MsgSize);
@@ -190,10 +196,15 @@ impl UdpSocket {
         let port = self.bind_if_needed(&mut control)?.port();
         drop(control);
         let from = SocketAddr::new(route.source, port);
+        let to_peer = connected.is_some_and(|(_, peer)| peer == to);
+        if let Some(path) = self.ns.path_to(&route.to) {
+            self.send_over(path, &route.to, (from, to), bytes, to_peer)?;
+            return Ok(bytes.len());
+        }
         match route.to.udp_receiver(to, from) {
             Some(receiver) => receiver.queue.push(addr::present(receiver.family, from), bytes),
             // the port-unreachable is for the socket that is connected to exactly that port
-            None if connected.is_some_and(|(_, peer)| peer == to) => self.queue.refuse(),
+            None if to_peer => self.queue.refuse(),
             None => {}
         }
         Ok(bytes.len())
