@@ -1,5 +1,6 @@
 //! The tests, one file per subject; `wasmpod_suite` has what they share.
 
+mod abuse;
 mod cli;
 mod cpu;
 mod determinism;

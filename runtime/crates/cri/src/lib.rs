@@ -6,6 +6,7 @@
 //! - [`sandbox`]: what the containers of a pod share.
 //! - [`container`]: one run of one container, as a state machine.
 //! - [`image`]: a `.wasm` file or a directory as a root filesystem.
+//! - [`holdings`]: what pods hold of the node, which is nothing at the end.
 //! - [`exec`]: finding a program in a root filesystem.
 //! - [`rootfs`]: a container's mount namespace, `/proc`, `/dev` and `/etc` included.
 //! - [`log`]: the container's log in CRI format.
@@ -16,6 +17,7 @@
 pub mod container;
 pub mod events;
 pub mod exec;
+pub mod holdings;
 pub mod image;
 pub mod log;
 pub mod publish;
@@ -25,6 +27,7 @@ pub mod sandbox;
 
 pub use container::{Container, ContainerConfig, ContainerState, Exited, Mount, Port};
 pub use events::{ContainerEvent, ContainerEventKind, Events};
+pub use holdings::Holdings;
 pub use image::{Image, ImageError, ImageSource};
 pub use log::{ContainerLog, LogLimits, OutputSink, StdStream};
 pub use publish::{Protocol, PublishError, Published, publish};

@@ -86,6 +86,8 @@ pub fn run(
     if exit != Exit::Success && args.virtual_time {
         notes.push(format!("reproduce with: {}", reproduce::line(std::env::args(), args)));
     }
+    // after the last pod it is nothing, or something leaks
+    sim.journal().event("node", format_args!("holds {}", world.runtime.holdings()));
     let journal = sim.journal().finish().unwrap_or_else(|error| {
         notes.push(format!("the journal is not complete: {error}"));
         None

@@ -67,6 +67,8 @@ pub fn log_dir() -> Result<tempfile::TempDir, String> {
 pub struct World {
     /// The node agent.
     pub agent: Agent,
+    /// The container runtime below it.
+    pub runtime: Runtime,
     _logs: tempfile::TempDir,
 }
 
@@ -96,7 +98,7 @@ impl World {
         let runtime = Runtime::new(config, sim, engine).map_err(|error| error.to_string())?;
         let facts = node_facts(u64::from(cpus) * 1000, NODE_MEMORY_BYTES, NODE_STORAGE_BYTES, vec![NODE_IP]);
         let config = AgentConfig { node: facts, host_paths, objects, observer: printer };
-        Ok(Self { agent: Agent::new(sim, runtime, config), _logs: logs })
+        Ok(Self { agent: Agent::new(sim, runtime.clone(), config), runtime, _logs: logs })
     }
 }
 

@@ -71,6 +71,10 @@ impl Ipam {
         Ok(self.addresses(host))
     }
 
+    pub(super) fn in_use(&self) -> usize {
+        self.taken.len()
+    }
+
     pub(super) fn release(&mut self, ip: Ipv4Addr) {
         self.taken.remove(&(ip.to_bits() ^ self.v4));
     }

@@ -213,6 +213,11 @@ impl Fabric {
         if path.from == path.to { Err(Errno::Inval) } else { Ok(path) }
     }
 
+    /// How many pods have addresses.
+    pub fn addresses_in_use(&self) -> usize {
+        self.state.lock().ipam.in_use()
+    }
+
     /// Looks a name up as the pod `from` would, without its hosts file: with the search list and ndots of its resolv.conf.
     ///
     /// # Errors
