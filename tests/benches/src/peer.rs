@@ -12,6 +12,7 @@ use wasmpod_engine::config::wasmtime_config;
 use wasmpod_kernel::cgroup::{Cgroup, Limits, RootConfig};
 use wasmpod_kernel::fabric::{Fabric, FabricConfig, PodIdentity};
 use wasmpod_kernel::file::{Description, Descriptor, Stream};
+use wasmpod_kernel::ipcns::IpcNs;
 use wasmpod_kernel::mntns::{Cred, MountNs, Quota};
 use wasmpod_kernel::process::{Process, ProcessSpec};
 use wasmpod_kernel::utsns::UtsNs;
@@ -207,6 +208,7 @@ impl UnmeteredProgram {
             mnt,
             net: fabric.attach(pod).map_err(kernel)?,
             uts: Arc::new(UtsNs::new(&name, None, None, "local", false)?),
+            ipc: IpcNs::new(),
             cgroup,
             name,
         };

@@ -178,6 +178,7 @@ impl Container {
             mnt: rootfs.mnt.clone(),
             net: sandbox.net().clone(),
             uts: sandbox.uts().clone(),
+            ipc: sandbox.ipc().clone(),
             cgroup: cgroup.clone(),
         };
         let process = Process::new(spec, sim).map_err(|errno| {

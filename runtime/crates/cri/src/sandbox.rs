@@ -1,4 +1,4 @@
-//! A sandbox: what the containers of one pod share. Network stack, hostname, pod cgroup, and the files in `/etc` that follow from them.
+//! A sandbox: what the containers of one pod share. Network stack, IPC objects, hostname, pod cgroup, and the files in `/etc` that follow from them.
 //! Owns the pod's address for as long as it lives.
 
 use std::collections::BTreeMap;
@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use wasmpod_kernel::cgroup::kubernetes::QosClass;
 use wasmpod_kernel::cgroup::{Cgroup, Limits};
 use wasmpod_kernel::fabric::PodIdentity;
+use wasmpod_kernel::ipcns::IpcNs;
 use wasmpod_kernel::mntns::etc::{self, HostAlias};
 use wasmpod_kernel::netns::{DnsConfig, HostsEntry, NetNs};
 use wasmpod_kernel::utsns::UtsNs;
@@ -66,6 +67,7 @@ pub struct Sandbox {
     runtime: Runtime,
     net: Arc<NetNs>,
     uts: Arc<UtsNs>,
+    ipc: Arc<IpcNs>,
     cgroup: Arc<Cgroup>,
     pub(crate) containers: Mutex<BTreeMap<String, Arc<Container>>>,
 }
@@ -95,6 +97,7 @@ impl Sandbox {
             runtime: runtime.clone(),
             net,
             uts: Arc::new(uts),
+            ipc: IpcNs::new(),
             cgroup,
             containers: Mutex::default(),
         }))
@@ -140,6 +143,11 @@ impl Sandbox {
         &self.uts
     }
 
+    /// The pod's message queues, semaphores and shared memory.
+    pub fn ipc(&self) -> &Arc<IpcNs> {
+        &self.ipc
+    }
+
     /// The pod's cgroup.
     pub fn cgroup(&self) -> &Arc<Cgroup> {
         &self.cgroup
@@ -163,6 +171,7 @@ impl Sandbox {
             }
         }
         self.containers.lock().clear();
+        self.ipc.clear(); // nobody is left to hold what has no name any more
         self.runtime.fabric().detach(&self.net);
         self.runtime.forget_sandbox(&self.config.uid);
     }

@@ -1,10 +1,11 @@
 //! Open file descriptions and the descriptor table (`open(2)`, `dup(2)`, `fcntl(2)`). What is behind a descriptor lives in
-//! [`crate::mntns`], [`crate::netns`] and [`crate::pipe`]; this file only joins them.
+//! [`crate::mntns`], [`crate::netns`], [`crate::ipcns`] and [`crate::pipe`]; this file only joins them.
 
 use std::fmt;
 use std::sync::Arc;
 use std::task::Context;
 
+use crate::ipcns::Ipc;
 use crate::mntns::OpenFile;
 use crate::netns::{TcpSocket, UdpSocket};
 use crate::wait::Ready;
@@ -30,6 +31,8 @@ pub enum FileType {
     SocketStream,
     /// A UDP socket.
     SocketDgram,
+    /// An IPC object, which has no type, as what Linux calls an anonymous inode.
+    Anonymous,
 }
 
 /// A one-way or two-way stream of bytes: an end of a pipe, a container's log, a terminal, nothing.
@@ -71,6 +74,8 @@ pub enum Description {
     Udp(Arc<UdpSocket>),
     /// A stream of bytes.
     Stream(Arc<dyn Stream>),
+    /// An object of the pod's IPC namespace.
+    Ipc(Ipc),
 }
 
 impl Description {
@@ -81,6 +86,7 @@ impl Description {
             Self::Tcp(_) => FileType::SocketStream,
             Self::Udp(_) => FileType::SocketDgram,
             Self::Stream(stream) => stream.file_type(),
+            Self::Ipc(_) => FileType::Anonymous,
         }
     }
 
@@ -91,6 +97,7 @@ impl Description {
             Self::Tcp(socket) => socket.poll_ready(interest, cx),
             Self::Udp(socket) => socket.poll_ready(interest, cx),
             Self::Stream(stream) => stream.poll_ready(interest, cx),
+            Self::Ipc(ipc) => ipc.poll_ready(interest, cx),
         }
     }
 }

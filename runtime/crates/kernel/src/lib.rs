@@ -14,16 +14,18 @@
 //! - [`mntns`]: the file system: layers, tmpfs, hostPath, mounts, `/proc` and `/dev`.
 //! - [`netns`]: a pod's network stack: TCP and UDP over `lo` and `eth0`.
 //! - [`fabric`]: what joins the pods' network stacks: addresses and names.
+//! - [`ipcns`]: a pod's message queues, semaphores and shared memory.
 //! - [`utsns`]: the hostname.
 //!
 //! Lock order, outermost first: process descriptors; mount table, inode; socket control, one pod's port table, listener, connect
-//! request, stream halves; wait queue; cgroup. A lock is never held while a waker is called.
+//! request, stream halves; IPC names, one IPC object, a process' undo list; wait queue; cgroup. A lock is never held while a waker is called.
 #![forbid(unsafe_code)]
 
 pub mod cgroup;
 pub mod errno;
 pub mod fabric;
 pub mod file;
+pub mod ipcns;
 pub mod mntns;
 pub mod netns;
 pub mod pipe;

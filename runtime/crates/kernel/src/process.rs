@@ -10,6 +10,7 @@ use wasmpod_sim::{Clock, Instant, Sim, Stream as RandomStream};
 
 use crate::cgroup::Cgroup;
 use crate::file::{Descriptor, FdTable};
+use crate::ipcns::{Caller, IpcNs, Undo};
 use crate::mntns::{Cred, MountNs};
 use crate::netns::NetNs;
 use crate::utsns::UtsNs;
@@ -39,6 +40,8 @@ pub struct ProcessSpec {
     pub net: Arc<NetNs>,
     /// Its hostname, shared with the pod.
     pub uts: Arc<UtsNs>,
+    /// Its IPC objects, shared with the pod.
+    pub ipc: Arc<IpcNs>,
     /// What it is charged to.
     pub cgroup: Arc<Cgroup>,
 }
@@ -49,6 +52,8 @@ pub struct Process {
     pub spec: ProcessSpec,
     /// Its descriptors.
     pub fds: Mutex<FdTable>,
+    /// What its end gives back to semaphores.
+    pub undo: Arc<Undo>,
     sim: Sim,
     random: Mutex<RandomStream>,
     wait: WaitSlot,
@@ -62,7 +67,8 @@ impl Process {
     pub fn new(spec: ProcessSpec, sim: &Sim) -> Result<Arc<Self>> {
         check_strings(&spec.args, &spec.env)?;
         let random = Mutex::new(sim.entropy().stream(&stream_name(&spec, sim)));
-        Ok(Arc::new(Self { spec, fds: Mutex::new(FdTable::new()), sim: sim.clone(), random, wait: WaitSlot::new() }))
+        let (fds, wait) = (Mutex::new(FdTable::new()), WaitSlot::new());
+        Ok(Arc::new(Self { spec, fds, undo: Arc::default(), sim: sim.clone(), random, wait }))
     }
 
     /// The world's handle.
@@ -109,10 +115,17 @@ impl Process {
         self.wait.parked(now);
     }
 
-    /// Closes every descriptor, as the end of a process does.
+    /// Who this process is to the IPC namespace.
+    pub fn ipc_caller(&self) -> Caller<'_> {
+        let ProcessSpec { name, pid, cred, cgroup, .. } = &self.spec;
+        Caller { name, pid: *pid, cred, cgroup }
+    }
+
+    /// Closes every descriptor and gives back what semaphores are owed, as the end of a process does.
     pub fn close_all(&self) {
         let closed = self.fds.lock().take_all();
         drop(closed); // outside of the lock: closing a socket wakes its peer
+        self.undo.give_back();
     }
 }
 
@@ -183,6 +196,7 @@ pub(crate) mod testing {
             mnt: mnt.build().expect("an empty root mounts"),
             net: fabric.attach(pod)?,
             uts: Arc::new(UtsNs::new("pod", None, None, "cluster.local", false).expect("a short name")),
+            ipc: IpcNs::new(),
             cgroup,
         };
         Process::new(spec, sim)

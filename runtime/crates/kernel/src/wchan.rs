@@ -149,6 +149,10 @@ impl WaitOn {
                     false => WaitChannel::UdpReceive { local },
                 }
             }
+            Self::File(Description::Ipc(ipc), interest) => {
+                let (call, name) = ipc.waits(*interest);
+                WaitChannel::Object { call, name }
+            }
             Self::File(description, interest) => match interest.contains(Ready::WRITE) {
                 true => WaitChannel::Write(description.file_type()),
                 false => WaitChannel::Read(description.file_type()),
@@ -204,6 +208,7 @@ const fn name_of(kind: FileType) -> &'static str {
         FileType::CharDevice => "device",
         FileType::Fifo => "pipe",
         FileType::SocketStream | FileType::SocketDgram => "socket",
+        FileType::Anonymous => "object",
     }
 }
 

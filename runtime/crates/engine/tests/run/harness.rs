@@ -5,6 +5,7 @@ use std::sync::Arc;
 use wasmpod_engine::{Engine, EngineConfig, Exit, Program, Running};
 use wasmpod_kernel::cgroup::{Cgroup, Limits, RootConfig};
 use wasmpod_kernel::fabric::{Fabric, FabricConfig, PodIdentity};
+use wasmpod_kernel::ipcns::IpcNs;
 use wasmpod_kernel::mntns::{Cred, Layer, LayerLimits, MountNs, Quota};
 use wasmpod_kernel::netns::NetNs;
 use wasmpod_kernel::process::{Process, ProcessSpec};
@@ -68,6 +69,7 @@ impl Node {
             mnt,
             net: self.net.clone(),
             uts: Arc::new(UtsNs::new("pod", None, None, "default.svc.cluster.local", false).expect("a name")),
+            ipc: IpcNs::new(),
             cgroup: cgroup.clone(),
         };
         Process::new(spec, &self.sim).expect("a process")

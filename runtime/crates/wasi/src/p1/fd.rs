@@ -62,6 +62,7 @@ pub(super) fn directions(description: &Description) -> (bool, bool) {
         }
         Description::File(file) => (file.readable(), file.writable()),
         Description::Tcp(_) | Description::Udp(_) => (true, true),
+        Description::Ipc(ipc) => ipc.directions(),
     }
 }
 
@@ -112,7 +113,7 @@ pub(super) fn fdstat_get(guest: &mut Guest<'_>, fd: u32, out: u32) -> Result<(),
             (base, base)
         }
         Description::Tcp(_) | Description::Udp(_) => (rights::SOCKET, rights::SOCKET),
-        Description::Stream(_) => {
+        Description::Stream(_) | Description::Ipc(_) => {
             let (read, write) = directions(description);
             let base = (u64::from(read) * rights::FD_READ) | (u64::from(write) * rights::FD_WRITE);
             (base, base)

@@ -180,6 +180,7 @@ fn read_some(description: &Description, buffer: &mut [u8], at: At) -> Result<usi
         (Description::Tcp(socket), _) => socket.read(buffer),
         (Description::Stream(stream), _) => stream.read(buffer),
         (Description::Udp(socket), _) => socket.recv_from(buffer).map(|(received, ..)| received),
+        (Description::Ipc(_), _) => Err(Errno::Inval), // it has calls of its own
     }
 }
 
@@ -190,6 +191,7 @@ fn write_some(description: &Description, buffer: &[u8], at: At) -> Result<usize>
         (Description::Tcp(socket), _) => socket.write(buffer),
         (Description::Stream(stream), _) => stream.write(buffer),
         (Description::Udp(socket), _) => socket.send_to(buffer, None),
+        (Description::Ipc(_), _) => Err(Errno::Inval),
     }
 }
 

@@ -10,6 +10,7 @@
 //! - `fd`: everything on an open descriptor but moving bytes; `io` moves them, straight from and to the guest's memory.
 //! - `path`: everything that takes a path.
 //! - `poll`: `poll_oneoff`. `sock`: sockets.
+//! - [`ipc`]: a module of our own beside preview 1.
 //!
 //! A function that cannot block is a plain host function. One that can tries first and waits only if it must; while it waits it
 //! holds nothing but the guest's memory, so the program can be killed there by dropping the future.
@@ -22,6 +23,7 @@ mod clock;
 mod errno;
 mod fd;
 mod io;
+pub mod ipc;
 mod memory;
 mod path;
 mod poll;
@@ -122,7 +124,8 @@ impl<'a, T: HasCtx> Blocking<'a, T> {
 /// If `linker` already has one of the functions.
 pub fn add_to_linker<T: HasCtx>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     add_plain(linker)?;
-    add_blocking(linker)
+    add_blocking(linker)?;
+    ipc::add_to_linker(linker)
 }
 
 macro_rules! plain {
@@ -145,6 +148,8 @@ macro_rules! blocking {
         })?;
     )*};
 }
+
+use {blocking, plain}; // for the modules below
 
 fn add_plain<T: HasCtx>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     plain! { linker:

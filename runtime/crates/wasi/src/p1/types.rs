@@ -151,7 +151,7 @@ const CHARACTER_DEVICE: u8 = 2;
 /// `$filetype` of a name in a directory. There is no number for a FIFO.
 pub(super) fn filetype(kind: FileType) -> u8 {
     match kind {
-        FileType::Fifo => UNKNOWN,
+        FileType::Fifo | FileType::Anonymous => UNKNOWN,
         FileType::CharDevice => CHARACTER_DEVICE,
         FileType::Directory => 3,
         FileType::Regular => 4,

@@ -162,7 +162,7 @@ impl Source for Standard {
             Some(Description::Stream(stream)) => stream.read(buf),
             Some(Description::File(file)) => file.read(buf),
             Some(Description::Tcp(socket)) => socket.read(buf),
-            Some(Description::Udp(_)) => Err(Errno::BadF),
+            Some(Description::Udp(_) | Description::Ipc(_)) => Err(Errno::BadF),
         }
     }
 
@@ -182,7 +182,7 @@ impl Sink for Standard {
             Some(Description::Stream(stream)) => stream.write(buf),
             Some(Description::File(file)) => file.write(buf),
             Some(Description::Tcp(socket)) => socket.write(buf),
-            Some(Description::Udp(_)) => Err(Errno::BadF),
+            Some(Description::Udp(_) | Description::Ipc(_)) => Err(Errno::BadF),
         }
     }
 

@@ -8,6 +8,7 @@
 //! - `clocks`, `random`: `wasi:clocks` and `wasi:random`.
 //! - `cli`: `wasi:cli`: arguments, environment, exit and the standard streams.
 //! - [`filesystem`] and [`sockets`]: the interfaces of these names.
+//! - [`ipc`]: `wasmpod:ipc`, which is ours.
 //!
 //! It owns no scheduling: a call that waits is a future that keeps the task's waker with the kernel.
 
@@ -16,6 +17,7 @@ pub mod cli;
 mod clocks;
 pub mod filesystem;
 mod io;
+pub mod ipc;
 mod random;
 pub mod sockets;
 mod stream;
@@ -85,7 +87,7 @@ pub fn add_to_linker<T: HasCtx>(linker: &mut Linker<T>) -> wasmtime::Result<()> 
     sockets::udp::add_to_linker::<T, Preview2>(linker, get)?;
     sockets::udp_create_socket::add_to_linker::<T, Preview2>(linker, get)?;
     sockets::ip_name_lookup::add_to_linker::<T, Preview2>(linker, get)?;
-    Ok(())
+    self::ipc::add_to_linker(linker)
 }
 
 /// Says that every interface works on the [`Ctx`] itself.

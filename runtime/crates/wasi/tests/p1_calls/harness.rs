@@ -8,6 +8,7 @@ use std::sync::Arc;
 use wasmpod_kernel::cgroup::{Cgroup, Limits, RootConfig};
 use wasmpod_kernel::fabric::{Fabric, FabricConfig, PodIdentity};
 use wasmpod_kernel::file::{Description, Descriptor, Stream};
+use wasmpod_kernel::ipcns::IpcNs;
 use wasmpod_kernel::mntns::{
     Cred, DevOptions, Layer, LayerEntry, LayerEntryKind, LayerLimits, MountNs, MountOptions, Quota, Synthetic,
     TmpfsOptions, Volume,
@@ -178,6 +179,7 @@ impl World {
             mnt: self.mnt.clone(),
             net: self.net.clone(),
             uts: Arc::new(UtsNs::new("web", None, None, "default.svc.cluster.local", false).unwrap()),
+            ipc: IpcNs::new(),
             cgroup: self.cgroup.clone(),
         };
         Process::new(spec, &self.sim).unwrap()

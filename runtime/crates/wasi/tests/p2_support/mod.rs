@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use wasmpod_kernel::cgroup::{Cgroup, Limits, RootConfig};
 use wasmpod_kernel::fabric::{Fabric, FabricConfig, PodIdentity};
+use wasmpod_kernel::ipcns::IpcNs;
 use wasmpod_kernel::mntns::{Cred, DevOptions, MountNs, MountOptions, Quota, Synthetic, TmpfsOptions, Volume};
 use wasmpod_kernel::netns::NetNs;
 use wasmpod_kernel::process::{Process, ProcessSpec};
@@ -77,6 +78,7 @@ impl World {
             mnt,
             net: net.clone(),
             uts: Arc::new(UtsNs::new(name, None, None, "default.svc.cluster.local", false).unwrap()),
+            ipc: IpcNs::new(),
             cgroup,
         };
         Ctx::new(Process::new(spec, &self.sim).unwrap())

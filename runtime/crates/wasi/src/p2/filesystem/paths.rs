@@ -34,6 +34,7 @@ pub(super) fn descriptor_type(file_type: FileType) -> DescriptorType {
         FileType::Symlink => DescriptorType::SymbolicLink,
         FileType::CharDevice => DescriptorType::CharacterDevice,
         FileType::Fifo => DescriptorType::Fifo,
+        FileType::Anonymous => DescriptorType::Unknown,
         FileType::SocketStream | FileType::SocketDgram => DescriptorType::Socket,
     }
 }
