@@ -22,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Who may import wasmtime.
 const WASMTIME: &[&str] = &["wasmpod-engine", "wasmpod-wasi", "wasmpod-benches"];
 /// Who may know Kubernetes' objects.
-const OBJECTS: &[&str] = &["wasmpod", "wasmpod-node", "wasmpod-api", "wasmpod-benches"];
+const OBJECTS: &[&str] = &["wasmpod", "wasmpod-node", "wasmpod-api", "wasmpod-benches", "wasmpod-fuzz-bodies"];
 /// Rooms that stay plain: the kernel's and the manifests' own dependencies, and all of theirs.
 const PLAIN: &[&str] = &["wasmpod-kernel", "wasmpod-api"];
 /// A longer file is two.

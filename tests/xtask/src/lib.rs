@@ -11,6 +11,7 @@
 
 pub mod build;
 pub mod coreutils;
+pub mod fuzz;
 pub mod guests;
 pub mod run;
 pub mod toolchain;

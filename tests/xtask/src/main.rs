@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use xtask::guests::{self, Target};
 use xtask::run::{self, RunError};
 use xtask::toolchain::{CCompiler, Toolchain};
-use xtask::{build, coreutils};
+use xtask::{build, coreutils, fuzz};
 
 /// What the project does with itself.
 #[derive(Debug, Parser)]
@@ -39,6 +39,20 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Run the fuzz targets of tests/fuzz: all of them, or one
+    Fuzz {
+        /// Only this target
+        target: Option<String>,
+        /// 60 s for each target, instead of 15 minutes
+        #[arg(long, conflicts_with = "seconds")]
+        quick: bool,
+        /// How long each target runs
+        #[arg(long, value_name = "N", default_value_t = fuzz::DEFAULT_SECONDS)]
+        seconds: u32,
+        /// Run the target once with this file, as to see again what was found
+        #[arg(long, value_name = "FILE", requires = "target")]
+        input: Option<PathBuf>,
+    },
     /// What CI checks beside the tests: format, clippy, documentation, licences and advisories
     CiLints,
 }
@@ -46,12 +60,19 @@ enum Verb {
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
+    if let Some(code) = fuzz::compiler_wrapper() {
+        return code;
+    }
     let outcome = match Cli::parse().verb {
         Verb::Toolchain => toolchain(),
         Verb::Guests { check: true, .. } => check_guests(),
         Verb::Guests { all, .. } => build_guests(all),
         Verb::Coreutils => build_coreutils(),
         Verb::Test { args } => test(&args),
+        Verb::Fuzz { target, quick, seconds, input } => {
+            let seconds = if quick { fuzz::QUICK_SECONDS } else { seconds };
+            fuzz(&fuzz::Options { target, seconds, input })
+        }
         Verb::CiLints => ci_lints(),
     };
     match outcome {
@@ -130,6 +151,12 @@ fn wasmpod() -> Result<PathBuf, Box<dyn std::error::Error>> {
 fn has_nextest() -> bool {
     let here = || run::succeeds(run::cargo().args(["nextest", "--version"]));
     here() || (run::loudly(run::cargo().args(["install", "cargo-nextest", "--quiet", "--locked"])).is_ok() && here())
+}
+
+fn fuzz(options: &fuzz::Options) -> Outcome {
+    fuzz::fuzz(&xtask::root(), options)?;
+    println!("fuzz: nothing was found");
+    Ok(())
 }
 
 fn ci_lints() -> Outcome {

@@ -1,6 +1,6 @@
 //! Child processes whose failure is this program's failure, shown before they run.
 
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 /// A command that could not be started or failed.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,7 @@ pub enum RunError {
         /// The command line.
         command: String,
         /// How it ended.
-        status: std::process::ExitStatus,
+        status: ExitStatus,
     },
 }
 
@@ -31,13 +31,17 @@ pub fn cargo() -> Command {
 
 /// Shows the command, runs it with this program's output, and fails if it fails.
 pub fn loudly(command: &mut Command) -> Result<(), RunError> {
+    match status(command)? {
+        status if status.success() => Ok(()),
+        status => Err(RunError::Failed { command: show(command), status }),
+    }
+}
+
+/// Shows the command and runs it with this program's output. How it ended is for the caller to judge.
+pub fn status(command: &mut Command) -> Result<ExitStatus, RunError> {
     let shown = show(command);
     eprintln!("xtask: {shown}");
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(RunError::Failed { command: shown, status }),
-        Err(source) => Err(RunError::Start { command: shown, source }),
-    }
+    command.status().map_err(|source| RunError::Start { command: shown, source })
 }
 
 /// Runs the command and returns its standard output, trimmed.
