@@ -186,6 +186,13 @@ impl Links {
         link.send(now, bytes)
     }
 
+    /// True if something may not arrive in one of the directions, or not now.
+    pub(crate) fn impaired(&self, path: Path) -> bool {
+        let table = self.table.lock();
+        let bad = |props: &LinkProps| props.partitioned || props.held || props.loss_ppm > 0;
+        [path, path.back()].iter().any(|path| table.get(path).is_some_and(|link| bad(&link.props)))
+    }
+
     /// False if the link is cut, so that not even what is on its way arrives.
     pub(crate) fn arrives(&self, path: Path) -> bool {
         let mut table = self.table.lock();

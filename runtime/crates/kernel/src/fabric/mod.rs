@@ -179,7 +179,22 @@ impl Fabric {
     /// # Errors
     /// [`Errno::Inval`] for properties outside of their range, an address outside of the pods' networks, or the same pod twice.
     pub fn set_link(&self, from: IpAddr, to: IpAddr, props: LinkProps) -> Result<()> {
-        self.links.set(self.path(from, to)?, props)
+        let path = self.path(from, to)?;
+        self.links.set(path, props)?;
+        self.link_changed(path);
+        Ok(())
+    }
+
+    /// Tells the connections between two pods. After the table, so that a connection made meanwhile sees the link or is found here.
+    fn link_changed(&self, path: Path) {
+        if let (Some(from), Some(to)) = (self.owner(path.from.into()), self.owner(path.to.into())) {
+            from.link_changed(&to);
+            to.link_changed(&from);
+        }
+    }
+
+    pub(crate) fn ipv4_of(&self, ip: IpAddr) -> Option<Ipv4Addr> {
+        self.state.lock().ipam.ipv4_of(ip)
     }
 
     /// Makes a link perfect again; what it holds goes on its way.
@@ -188,7 +203,11 @@ impl Fabric {
     /// [`Errno::Inval`] for an address outside of the pods' networks, or the same pod twice.
     pub fn clear_link(&self, from: IpAddr, to: IpAddr) -> Result<()> {
         let path = self.path(from, to)?;
-        if self.links.get(path).is_perfect() { Ok(()) } else { self.links.set(path, LinkProps::default()) }
+        if !self.links.get(path).is_perfect() {
+            self.links.set(path, LinkProps::default())?;
+            self.link_changed(path);
+        }
+        Ok(())
     }
 
     /// What a link is like; perfect if nobody said.

@@ -21,14 +21,24 @@ pub enum TcpState {
     Established = 1,
     /// A connect is under way.
     SynSent = 2,
+    /// A connection over a link whose client has not answered yet.
+    SynRecv = 3,
+    /// This side has sent its last byte over a link; it is not acknowledged yet.
+    FinWait1 = 4,
     /// This side has sent its last byte; the other has not.
     FinWait2 = 5,
+    /// Over; this side ended first and keeps the addresses and ports for a while.
+    TimeWait = 6,
     /// Not connected, or no longer.
     Close = 7,
     /// The other side has sent its last byte; this one has not.
     CloseWait = 8,
+    /// Both sides have sent their last byte, the other one first; ours is not acknowledged yet.
+    LastAck = 9,
     /// Waits for connections.
     Listen = 10,
+    /// Both sides have sent their last byte at once; ours is not acknowledged yet.
+    Closing = 11,
 }
 
 impl TcpState {
@@ -37,6 +47,11 @@ impl TcpState {
         match self {
             Self::Established => "ESTAB",
             Self::SynSent => "SYN-SENT",
+            Self::SynRecv => "SYN-RECV",
+            Self::FinWait1 => "FIN-WAIT-1",
+            Self::TimeWait => "TIME-WAIT",
+            Self::LastAck => "LAST-ACK",
+            Self::Closing => "CLOSING",
             Self::FinWait2 => "FIN-WAIT-2",
             Self::Close => "UNCONN",
             Self::CloseWait => "CLOSE-WAIT",

@@ -41,8 +41,9 @@ pub use self::names::{DnsConfig, HostsEntry, MAX_HOSTS_ENTRIES, MAX_SEARCH_DOMAI
 use self::ports::{Entry, PortTable};
 use self::tcp::Listener;
 pub use self::tcp::{
-    CONNECT_TIMEOUT, DEFAULT_RECV_BUFFER, DEFAULT_SEND_BUFFER, MAX_BACKLOG, MAX_SOCKET_BUFFER, MAX_WAITING_CONNECTS,
-    MIN_SOCKET_BUFFER, SOCKET_BYTES, TcpSocket, UNACCEPTED_BUFFER,
+    CONNECT_TIMEOUT, DEFAULT_RECV_BUFFER, DEFAULT_SEND_BUFFER, MAX_BACKLOG, MAX_RETRANSMITS, MAX_SEGMENTS,
+    MAX_SOCKET_BUFFER, MAX_WAITING_CONNECTS, MIN_SOCKET_BUFFER, RETRANSMIT_MAX, RETRANSMIT_MIN, SOCKET_BYTES,
+    SYN_RECV_TIMEOUT, TcpSocket, UNACCEPTED_BUFFER,
 };
 pub use self::udp::{DATAGRAM_OVERHEAD, DEFAULT_UDP_BUFFER, MAX_DATAGRAM_V4, MAX_DATAGRAM_V6, Received, UdpSocket};
 use crate::cgroup::Cgroup;
@@ -277,6 +278,29 @@ impl NetNs {
         }
         let path = Path { from: self.ipv4, to: to.ipv4 };
         self.links.between(path).then_some(path)
+    }
+
+    /// As [`NetNs::path_to`], by an address of the other stack.
+    fn path_to_ip(&self, ip: IpAddr) -> Option<Path> {
+        if !self.links.used() || self.is_local(ip) {
+            return None;
+        }
+        let to = self.fabric.upgrade()?.ipv4_of(ip)?;
+        let path = Path { from: self.ipv4, to };
+        self.links.between(path).then_some(path)
+    }
+
+    /// Tells the connections to another pod that the link to it has changed.
+    pub(crate) fn link_changed(&self, other: &NetNs) {
+        let other = [IpAddr::V4(other.ipv4), IpAddr::V6(other.ipv6)];
+        let sockets: Vec<_> = {
+            let tables = self.tables.lock();
+            let there = |entry: &&Entry<TcpSocket>| entry.remote.is_some_and(|remote| other.contains(&remote.ip()));
+            tables.tcp.all().filter(there).filter_map(|entry| entry.socket.upgrade()).collect()
+        };
+        for socket in sockets {
+            socket.link_changed();
+        }
     }
 
     fn own_address(&self, like: IpAddr) -> IpAddr {

@@ -12,11 +12,14 @@ use parking_lot::Mutex;
 use wasmpod_sim::{Instant, Sleep};
 
 use super::stream::Endpoint;
+use super::syn::{self, Handshake};
+use super::wire::Keepalive;
 use super::{Control, Phase, TcpSocket};
 use crate::cgroup::Cgroup;
-use crate::netns::Family;
+use crate::fabric::link::Path;
 use crate::netns::addr::{self, Bound};
 use crate::netns::wakers::Wakers;
+use crate::netns::{Family, NetNs};
 use crate::wait::Ready;
 use crate::{Errno, Result};
 
@@ -31,6 +34,9 @@ pub(super) struct Request {
     pub(super) limit: usize,
     pub(super) memory: Option<Arc<Cgroup>>,
     deadline: Instant,
+    options: (usize, Option<Keepalive>),
+    /// Over a link: how it gets there.
+    pub(super) handshake: Option<Handshake>,
     state: Mutex<RequestState>,
 }
 
@@ -67,6 +73,16 @@ impl Request {
                 endpoint.close(true);
             }
         }
+    }
+
+    /// The link that a connection to a listener of `ns` takes, if there is one by now.
+    pub(super) fn path(&self, ns: &NetNs) -> Option<Path> {
+        ns.path_to_ip(self.local.ip()).map(Path::back)
+    }
+
+    /// What the client's side of a connection over a link has.
+    pub(super) fn wire_options(&self) -> (usize, Option<Keepalive>) {
+        self.options
     }
 
     pub(super) fn is_waiting(&self) -> bool {
@@ -144,16 +160,32 @@ impl TcpSocket {
         let bound = control.local.map(|local| local.ip()).filter(|ip| !ip.is_unspecified());
         let route = self.ns.route(remote.ip(), bound)?;
         let port = self.ns.claim_for_connect(self, control.local.map(|local| local.port()), route.source, remote)?;
+        let path = self.ns.path_to(&route.to);
+        let handshake = path.map(|path| Handshake {
+            links: self.ns.links.clone(),
+            path,
+            to: Arc::downgrade(&route.to),
+            established: Mutex::new(None),
+        });
         let request = Arc::new(Request {
             local: SocketAddr::new(route.source, port),
             remote,
             limit: usize::try_from(control.options.recv_buffer).unwrap_or(usize::MAX),
             memory: self.memory.clone(),
             deadline: self.ns.clock.now() + CONNECT_TIMEOUT,
+            options: control.options.wire_options(),
+            handshake,
             state: Mutex::new(RequestState { outcome: Outcome::Waiting, wakers: Wakers::default(), timer: None }),
         });
         control.before_connect = control.local.replace(request.local);
         control.phase = Phase::Connecting(request.clone());
+        if path.is_some() {
+            syn::send_syn(&request, 0);
+            return match self.advance(&mut control) {
+                Err(Errno::Again) => Err(Errno::InProgress),
+                result => result,
+            };
+        }
         match route.to.listener(remote) {
             Some(listener) => _ = listener.admit(&route.to, &request, false),
             None => request.settle(Outcome::Failed(Errno::ConnRefused)),
@@ -190,6 +222,9 @@ impl TcpSocket {
         match request.take(self.ns.clock.now()) {
             None => Err(Errno::Again),
             Some(Ok(endpoint)) => {
+                let (limit, keepalive) = control.options.wire_options(); // what was set meanwhile
+                endpoint.set_send_limit(limit);
+                endpoint.set_keepalive(keepalive);
                 let first = self.stream.set(endpoint).is_ok();
                 control.phase = Phase::Connected;
                 if first { Ok(()) } else { Err(Errno::IsConn) }

@@ -7,7 +7,7 @@
 //!                        └──► waiting ──(an accept makes room)──► child in the queue
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Context;
@@ -16,8 +16,9 @@ use parking_lot::Mutex;
 
 use super::connect::{Outcome, Request};
 use super::options::Options;
-use super::stream::{Party, connection};
+use super::stream::{Endpoint, Party, connection};
 use super::{Phase, SOCKET_BYTES, TcpSocket};
+use crate::fabric::link::Path;
 use crate::netns::addr::{self, Bound};
 use crate::netns::ports::Entry;
 use crate::netns::wakers::Wakers;
@@ -43,6 +44,8 @@ struct State {
     queue: VecDeque<Arc<TcpSocket>>,
     backlog: usize,
     waiting: VecDeque<Arc<Request>>,
+    /// Connections over links whose client has not answered yet (SYN-RECV), by their number.
+    half_open: BTreeMap<u64, Arc<TcpSocket>>,
     closed: bool,
     acceptors: Wakers,
     /// The options that accepted sockets inherit.
@@ -81,12 +84,13 @@ impl Listener {
 
     /// Ends listening: what was not accepted is reset, what still waits is refused.
     pub(super) fn close(&self) {
-        let (queue, waiting, acceptors) = {
+        let (queue, half_open, waiting, acceptors) = {
             let mut state = self.state.lock();
             state.closed = true;
-            (std::mem::take(&mut state.queue), std::mem::take(&mut state.waiting), state.acceptors.take())
+            let waiting = std::mem::take(&mut state.waiting);
+            (std::mem::take(&mut state.queue), std::mem::take(&mut state.half_open), waiting, state.acceptors.take())
         };
-        drop(queue); // each child closes itself, with a reset
+        drop((queue, half_open)); // each child closes itself, with a reset
         acceptors.wake();
         for request in waiting {
             request.settle(Outcome::Failed(Errno::ConnRefused));
@@ -107,6 +111,83 @@ impl Listener {
         }
     }
 
+    /// Takes a SYN that came over a link: the client's end of the connection, or `None` if the SYN is dropped, as Linux does when the
+    /// accept queue is full or as many connections are half open as the backlog has room for.
+    ///
+    /// # Errors
+    /// [`Errno::ConnRefused`] if it no longer listens.
+    pub(super) fn admit_syn(
+        self: &Arc<Self>,
+        ns: &Arc<NetNs>,
+        request: &Request,
+        path: Path,
+    ) -> Result<Option<Endpoint>> {
+        let template = {
+            let state = self.state.lock();
+            if state.closed {
+                return Err(Errno::ConnRefused);
+            }
+            if state.full() || state.half_open.len() > state.backlog {
+                return Ok(None);
+            }
+            state.template.clone()
+        };
+        let Ok(id) = ns.count_socket() else { return Ok(None) };
+        let (of_client, child) = self.child(ns, id, request, template);
+        if let Some(endpoint) = child.stream.get() {
+            let sides = [request.wire_options(), child.control.lock().options.wire_options()];
+            endpoint.connection.wire_up(ns.links.clone(), path, sides);
+            endpoint.connection.set_half_open(Arc::downgrade(self), id);
+        }
+        let mut tables = ns.tables.lock();
+        let mut state = self.state.lock();
+        if state.closed {
+            drop((state, tables));
+            return Err(Errno::ConnRefused); // the child goes without a word: its client has heard nothing yet
+        }
+        tables.tcp.insert(request.remote.port(), id, Self::entry(&child, request));
+        state.half_open.insert(id, child);
+        Ok(Some(of_client))
+    }
+
+    /// A half-open connection becomes one that can be accepted: who waits for it. `None` if the accept queue is full.
+    pub(super) fn establish(&self, id: u64) -> Option<Wakers> {
+        let mut state = self.state.lock();
+        if state.full() {
+            return None;
+        }
+        if let Some(child) = state.half_open.remove(&id) {
+            state.queue.push_back(child);
+        }
+        Some(state.acceptors.take())
+    }
+
+    /// Gives a half-open connection up.
+    pub(super) fn forget(&self, id: u64) {
+        let child = self.state.lock().half_open.remove(&id);
+        drop(child);
+    }
+
+    /// The two ends of a connection: the client's, and the socket that will be accepted.
+    fn child(&self, ns: &Arc<NetNs>, id: u64, request: &Request, template: Options) -> (Endpoint, Arc<TcpSocket>) {
+        let server = Party { limit: UNACCEPTED_BUFFER, memory: self.memory.clone() };
+        let client = Party { limit: request.limit, memory: request.memory.clone() };
+        let (of_client, of_server) = connection((request.local, client), (request.remote, server));
+        let child = TcpSocket::unaccepted(ns.clone(), id, self.family, self.memory.clone(), template, of_server);
+        (of_client, child)
+    }
+
+    fn entry(child: &Arc<TcpSocket>, request: &Request) -> Entry<TcpSocket> {
+        Entry {
+            bound: Bound::One(request.remote.ip()),
+            reuse: child.control.lock().options.reuseaddr,
+            listening: false,
+            for_connect: false,
+            remote: Some(request.local),
+            socket: Arc::downgrade(child),
+        }
+    }
+
     /// Settles a connect, or lets it wait (false). Takes the port table's lock and then its own.
     pub(super) fn admit(self: &Arc<Self>, ns: &Arc<NetNs>, request: &Arc<Request>, waited: bool) -> bool {
         let mut tables = ns.tables.lock();
@@ -119,21 +200,12 @@ impl Listener {
         let Some(id) = (!state.full()).then(|| ns.count_socket().ok()).flatten() else {
             return Self::wait(state, request, waited);
         };
-        let server = Party { limit: UNACCEPTED_BUFFER, memory: self.memory.clone() };
-        let client = Party { limit: request.limit, memory: request.memory.clone() };
-        let (local, remote) = (request.remote, request.local);
-        let (of_client, of_server) = connection((request.local, client), (request.remote, server));
-        let child =
-            TcpSocket::unaccepted(ns.clone(), id, self.family, self.memory.clone(), state.template.clone(), of_server);
-        let entry = Entry {
-            bound: Bound::One(local.ip()),
-            reuse: state.template.reuseaddr,
-            listening: false,
-            for_connect: false,
-            remote: Some(remote),
-            socket: Arc::downgrade(&child),
-        };
-        tables.tcp.insert(local.port(), id, entry);
+        let (of_client, child) = self.child(ns, id, request, state.template.clone());
+        if let Some((path, endpoint)) = request.path(ns).zip(child.stream.get()) {
+            let sides = [request.wire_options(), child.control.lock().options.wire_options()];
+            endpoint.connection.wire_up(ns.links.clone(), path, sides);
+        }
+        tables.tcp.insert(request.remote.port(), id, Self::entry(&child, request));
         state.queue.push_back(child);
         let acceptors = state.acceptors.take();
         drop((state, tables));
@@ -191,6 +263,7 @@ impl TcpSocket {
                 queue: VecDeque::new(),
                 backlog,
                 waiting: VecDeque::new(),
+                half_open: BTreeMap::new(),
                 closed: false,
                 acceptors: Wakers::default(),
                 template: control.options.clone(),

@@ -2,6 +2,7 @@
 //! says [`Errno::Again`], and [`TcpSocket::poll_ready`] says when to try again.
 //!
 //! - `stream`: the bytes of an established connection, the only part that is on a fast path.
+//! - `wire`: a connection over a link, `syn`: its handshake.
 //! - `listen`: the accept queue. - `connect`: the client's side. - `close`: shutdown and close. - `options`: socket options.
 //!
 //! ```text
@@ -16,11 +17,15 @@
 
 mod close;
 mod connect;
+#[cfg(test)]
+mod link_tests;
 mod listen;
 mod options;
 mod stream;
+mod syn;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
@@ -37,6 +42,8 @@ use self::options::Options;
 pub(super) use self::options::buffer_size;
 pub use self::options::{DEFAULT_RECV_BUFFER, DEFAULT_SEND_BUFFER, MAX_SOCKET_BUFFER, MIN_SOCKET_BUFFER};
 use self::stream::Endpoint;
+pub use self::syn::SYN_RECV_TIMEOUT;
+pub use self::wire::{MAX_RETRANSMITS, MAX_SEGMENTS, RETRANSMIT_MAX, RETRANSMIT_MIN};
 use super::addr::{self, Bound};
 use super::bytequeue::WHOLE_MIN;
 use super::info::{Protocol, SocketInfo, TcpState};
@@ -220,6 +227,23 @@ impl TcpSocket {
             Some(endpoint) => endpoint.write_bytes(bytes),
             None => self.endpoint().ok_or_else(|| self.why_not(Errno::Pipe))?.write_bytes(bytes),
         }
+    }
+
+    /// The links between the two ends are not what they were: a connection that has none yet gets its wire.
+    pub(super) fn link_changed(&self) {
+        let Some(endpoint) = self.endpoint() else { return };
+        if !endpoint.connection.is_wired() {
+            let Some(path) = self.ns.path_to_ip(endpoint.remote.ip()) else { return };
+            let path = if endpoint.side == 0 { path } else { path.back() };
+            let mut sides = [None; 2];
+            sides[endpoint.side] = Some(self.control.lock().options.wire_options());
+            let unknown = Options::default().wire_options(); // the other side's come when its socket is told
+            endpoint.connection.wire_up(self.ns.links.clone(), path, sides.map(|side| side.unwrap_or(unknown)));
+        }
+        endpoint.connection.link_changed();
+        let (limit, keepalive) = self.control.lock().options.wire_options();
+        endpoint.set_send_limit(limit);
+        endpoint.set_keepalive(keepalive);
     }
 
     /// Why there is no stream to read or write.

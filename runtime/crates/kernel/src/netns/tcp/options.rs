@@ -1,8 +1,10 @@
-//! The options of a TCP socket (`setsockopt(2)`, `tcp(7)`). What only matters on a real wire (keepalive probes, Nagle's algorithm,
-//! the hop limit) is kept and reported, and changes nothing: bytes here are never late and peers never vanish silently.
+//! The options of a TCP socket (`setsockopt(2)`, `tcp(7)`). Keepalive and the send buffer have an effect over a link only
+//! ([`crate::fabric::link`]): elsewhere bytes are never late and peers never vanish silently. Nagle's algorithm and the hop limit are kept
+//! and reported, and change nothing.
 
 use std::time::Duration;
 
+use super::wire::Keepalive;
 use super::{Phase, TcpSocket};
 use crate::{Errno, Result};
 
@@ -32,6 +34,18 @@ pub(super) struct Options {
     keepalive_count: u32,
     nodelay: bool,
     hop_limit: u8,
+}
+
+impl Options {
+    /// What a connection over a link needs to know of a side: how much it buffers, and its keepalive.
+    pub(super) fn wire_options(&self) -> (usize, Option<Keepalive>) {
+        let keepalive = self.keepalive.then_some(Keepalive {
+            idle: self.keepalive_idle,
+            interval: self.keepalive_interval,
+            count: self.keepalive_count,
+        });
+        (usize::try_from(self.send_buffer).unwrap_or(usize::MAX), keepalive)
+    }
 }
 
 impl Default for Options {
@@ -133,7 +147,8 @@ impl TcpSocket {
         Ok(())
     }
 
-    /// `SO_SNDBUF`. Kept only: as bytes arrive at once, they wait in the receiver's buffer and nowhere else.
+    /// `SO_SNDBUF`: how much of what was written may wait to be acknowledged over a link. Without a link bytes arrive at once, and wait in
+    /// the receiver's buffer and nowhere else.
     pub fn send_buffer_size(&self) -> u64 {
         self.control.lock().options.send_buffer
     }
@@ -152,6 +167,13 @@ impl TcpSocket {
     fn set_option(&self, change: impl FnOnce(&mut Options)) {
         let mut control = self.control.lock();
         change(&mut control.options);
+        let of_wire = control.options.wire_options();
+        if let Some(endpoint) = self.stream.get() {
+            drop(control);
+            endpoint.set_send_limit(of_wire.0);
+            endpoint.set_keepalive(of_wire.1);
+            return;
+        }
         if let Phase::Listening(listener) = &control.phase {
             listener.set_template(control.options.clone());
         }

@@ -6,17 +6,18 @@
 //!   endpoint 0 ◄── read ── halves[0] ◄── write ── endpoint 1
 //! ```
 //! A read or a write takes exactly one short lock, that of its half. What concerns both directions (close, reset) takes both, the
-//! first half first. A half with a delayed link would mark its last bytes as not yet arrived; now every byte arrives at once.
+//! first half first. Every byte arrives at once; a connection over a link is [`super::wire`]'s, where a half is what has arrived.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Context;
 
 use bytes::{Buf, Bytes};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::TcpState;
+use super::wire::{self, Keepalive, SideView, Wire};
 use crate::cgroup::Cgroup;
 use crate::netns::bytequeue::{BEHIND_MIN, ByteQueue};
 use crate::netns::wakers::Wakers;
@@ -32,39 +33,75 @@ pub(super) struct Party {
 }
 
 /// Both directions of a connection.
-struct Connection {
-    halves: [Half; 2],
+pub(super) struct Connection {
+    pub(super) halves: [Half; 2],
     /// The pending error of each side (`sk_err`), 0 if none. It is reported once.
     errors: [AtomicU16; 2],
+    /// The sides' addresses.
+    pub(super) addrs: [SocketAddr; 2],
+    /// Who pays for what is in the memory of each side.
+    pub(super) memory: [Option<Arc<Cgroup>>; 2],
+    /// Which side sent its FIN first, plus one; 0 while none did.
+    first_fin: AtomicU8,
+    /// Set when there is a link between the sides.
+    pub(super) wire: OnceLock<Wire>,
+}
+
+impl Connection {
+    pub(super) fn set_error(&self, side: usize, error: Errno) {
+        self.errors[side].store(error.number(), Ordering::Release);
+    }
+
+    /// The pending error, cleared.
+    pub(super) fn take_error(&self, side: usize) -> Option<Errno> {
+        match self.errors[side].swap(0, Ordering::AcqRel) {
+            0 => None,
+            number if number == Errno::Pipe.number() => Some(Errno::Pipe),
+            number if number == Errno::TimedOut.number() => Some(Errno::TimedOut),
+            _ => Some(Errno::ConnReset),
+        }
+    }
+
+    /// Remembers who ended the connection first, for TIME-WAIT.
+    pub(super) fn note_fin(&self, side: usize) {
+        let side = side as u8 + 1;
+        _ = self.first_fin.compare_exchange(0, side, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    pub(super) fn ended_first(&self, side: usize) -> bool {
+        usize::from(self.first_fin.load(Ordering::Acquire)) == side + 1
+    }
 }
 
 /// One direction. Aligned so that two processors working in opposite directions do not share a cache line.
 #[repr(align(128))]
-struct Half {
-    state: Mutex<HalfState>,
+pub(super) struct Half {
+    pub(super) state: Mutex<HalfState>,
 }
 
 /// One direction, towards the receiver.
-struct HalfState {
-    queue: ByteQueue,
+pub(super) struct HalfState {
+    pub(super) queue: ByteQueue,
     /// How many unread bytes the receiver takes now: less than it asked for while its memory is short.
-    limit: usize,
+    pub(super) limit: usize,
     /// How many it asked for.
     full_limit: usize,
     /// The sender has sent its last byte.
-    fin: bool,
+    pub(super) fin: bool,
     /// The connection was reset; no bytes are added any more.
-    reset: bool,
+    pub(super) reset: bool,
     /// The receiver has closed its socket: whatever is sent now is answered by a reset.
-    gone: bool,
+    pub(super) gone: bool,
     /// The receiver has shut down reading.
-    deaf: bool,
-    readers: Wakers,
-    writers: Wakers,
+    pub(super) deaf: bool,
+    /// The connection has a wire: what is sent goes there, and this half is what has arrived.
+    pub(super) wired: bool,
+    pub(super) readers: Wakers,
+    pub(super) writers: Wakers,
 }
 
 impl HalfState {
-    fn room(&self) -> usize {
+    pub(super) fn room(&self) -> usize {
         self.limit.saturating_sub(self.queue.len())
     }
 
@@ -82,15 +119,15 @@ impl HalfState {
         self.roomy() || self.fin || self.reset || self.gone
     }
 
-    fn everyone(&mut self) -> [Wakers; 2] {
+    pub(super) fn everyone(&mut self) -> [Wakers; 2] {
         [self.readers.take(), self.writers.take()]
     }
 }
 
 /// One side of a connection.
 pub(super) struct Endpoint {
-    connection: Arc<Connection>,
-    side: usize,
+    pub(super) connection: Arc<Connection>,
+    pub(super) side: usize,
     /// This side's address, an IPv4 one unmapped.
     pub(super) local: SocketAddr,
     /// The other side's.
@@ -108,14 +145,20 @@ pub(super) fn connection(client: (SocketAddr, Party), server: (SocketAddr, Party
             reset: false,
             gone: false,
             deaf: false,
+            wired: false,
             readers: Wakers::default(),
             writers: Wakers::default(),
         }),
     };
     let (local, remote) = (client.0, server.0);
+    let memory = [client.1.memory.clone(), server.1.memory.clone()];
     let connection = Arc::new(Connection {
         halves: [half(client.1), half(server.1)],
         errors: [AtomicU16::new(0), AtomicU16::new(0)],
+        addrs: [local, remote],
+        memory,
+        first_fin: AtomicU8::new(0),
+        wire: OnceLock::new(),
     });
     let of_client = Endpoint { connection: connection.clone(), side: 0, local, remote };
     (of_client, Endpoint { connection, side: 1, local: remote, remote: local })
@@ -151,8 +194,12 @@ impl Endpoint {
             half.limit = half.full_limit;
         }
         let writers = if half.roomy() { half.writers.take() } else { Wakers::default() };
+        let wired = half.wired;
         drop(half);
         writers.wake();
+        if wired {
+            self.connection.wire_read(self.side);
+        }
         Ok(count)
     }
 
@@ -175,14 +222,18 @@ impl Endpoint {
             half.limit = half.full_limit;
         }
         let writers = if half.roomy() { half.writers.take() } else { Wakers::default() };
+        let wired = half.wired;
         drop(half);
         writers.wake();
+        if wired {
+            self.connection.wire_read(self.side);
+        }
         Some(bytes)
     }
 
     /// `send(2)` without SIGPIPE.
     pub(super) fn write(&self, buf: &[u8]) -> Result<usize> {
-        self.send(buf.len(), |half| {
+        self.send(buf, |half| {
             let limit = half.limit;
             if half.queue.reserve(buf.len(), limit).is_err() && half.queue.capacity() > 0 {
                 half.limit = half.queue.capacity(); // the reader's memory is short: what is allocated is all there is for now
@@ -195,7 +246,7 @@ impl Endpoint {
     /// As [`Endpoint::write`]: takes a prefix off `bytes`. Many bytes are not copied.
     pub(super) fn write_bytes(&self, bytes: &mut Bytes) -> Result<usize> {
         if bytes.len() >= BEHIND_MIN {
-            let kept = self.send(bytes.len(), |half| {
+            let kept = self.send(bytes, |half| {
                 let count = bytes.len().min(half.room());
                 let kept = count >= half.queue.whole_min() && half.queue.push_whole(bytes.slice(..count)).is_ok();
                 if kept { count } else { 0 }
@@ -214,9 +265,14 @@ impl Endpoint {
         Ok(count)
     }
 
-    /// Sends `len` bytes by `push`, which says how many it took.
-    fn send(&self, len: usize, push: impl FnOnce(&mut HalfState) -> usize) -> Result<usize> {
+    /// Sends `bytes` by `push`, which says how many it took, unless there is a wire.
+    fn send(&self, bytes: &[u8], push: impl FnOnce(&mut HalfState) -> usize) -> Result<usize> {
+        let len = bytes.len();
         let mut half = self.outgoing().state.lock();
+        if half.wired {
+            drop(half);
+            return self.connection.wire_write(self.side, bytes);
+        }
         if half.fin || half.reset {
             drop(half);
             return Err(self.take_error().unwrap_or(Errno::Pipe));
@@ -243,10 +299,17 @@ impl Endpoint {
         let mut finished_writing = None;
         if interest.contains(Ready::WRITE) {
             let mut outgoing = self.outgoing().state.lock();
-            ready.set(Ready::WRITE, outgoing.write_ready());
-            finished_writing = Some(outgoing.fin);
-            if !ready.contains(Ready::WRITE) {
-                outgoing.writers.register(cx);
+            if outgoing.wired {
+                drop(outgoing);
+                let view = self.connection.wire_view(self.side, Some(cx));
+                ready.set(Ready::WRITE, view.as_ref().is_none_or(|view| view.roomy));
+                finished_writing = view.map(|view| view.fin);
+            } else {
+                ready.set(Ready::WRITE, outgoing.write_ready());
+                finished_writing = Some(outgoing.fin);
+                if !ready.contains(Ready::WRITE) {
+                    outgoing.writers.register(cx);
+                }
             }
         }
         let (finished_reading, reset) = {
@@ -259,9 +322,21 @@ impl Endpoint {
             }
             (half_done, incoming.reset)
         };
-        let both_done = || finished_writing.unwrap_or_else(|| self.outgoing().state.lock().fin);
+        let both_done = || finished_writing.unwrap_or_else(|| self.finished_writing());
         ready.set(Ready::HUP, reset || (finished_reading && both_done()));
         ready.answering(interest)
+    }
+
+    fn finished_writing(&self) -> bool {
+        match self.view() {
+            Some(view) => view.fin,
+            None => self.outgoing().state.lock().fin,
+        }
+    }
+
+    /// This side of the wire, if there is one.
+    fn view(&self) -> Option<SideView> {
+        if self.connection.is_wired() { self.connection.wire_view(self.side, None) } else { None }
     }
 
     /// `shutdown(2)`.
@@ -270,11 +345,18 @@ impl Endpoint {
     /// [`Errno::NotConn`] once the connection is over in both directions.
     pub(super) fn shutdown(&self, read: bool, write: bool) -> Result<()> {
         let (mut incoming, mut outgoing) = self.both();
+        if incoming.wired {
+            drop((incoming, outgoing));
+            return self.connection.wire_shutdown(self.side, read, write);
+        }
         if incoming.reset || (incoming.fin && outgoing.fin) {
             return Err(Errno::NotConn);
         }
         incoming.deaf |= read;
         outgoing.fin |= write;
+        if write {
+            self.connection.note_fin(self.side);
+        }
         let woken = [incoming.everyone(), outgoing.everyone()];
         drop((incoming, outgoing));
         woken.into_iter().flatten().for_each(Wakers::wake);
@@ -284,6 +366,10 @@ impl Endpoint {
     /// Closes this side for good: FIN, or RST if bytes were left unread (RFC 2525 section 2.17) or `abort` asks for it.
     pub(super) fn close(&self, abort: bool) {
         let (mut incoming, mut outgoing) = self.both();
+        if incoming.wired {
+            drop((incoming, outgoing));
+            return self.connection.wire_close(self.side, abort);
+        }
         let over = incoming.reset || (incoming.fin && outgoing.fin);
         let reset = !over && (abort || !incoming.queue.is_empty());
         incoming.gone = true;
@@ -292,6 +378,9 @@ impl Endpoint {
             self.mark_reset(1 - self.side, &mut outgoing, &mut incoming);
         }
         outgoing.fin |= !reset;
+        if !reset && !incoming.reset {
+            self.connection.note_fin(self.side);
+        }
         let woken = [incoming.everyone(), outgoing.everyone()];
         drop((incoming, outgoing));
         woken.into_iter().flatten().for_each(Wakers::wake);
@@ -319,15 +408,21 @@ impl Endpoint {
 
     /// The pending error, cleared.
     pub(super) fn take_error(&self) -> Option<Errno> {
-        match self.connection.errors[self.side].swap(0, Ordering::AcqRel) {
-            0 => None,
-            number if number == Errno::Pipe.number() => Some(Errno::Pipe),
-            _ => Some(Errno::ConnReset),
-        }
+        self.connection.take_error(self.side)
+    }
+
+    /// True if this side sent its FIN first, and the connection did not end in a reset: it stays in TIME-WAIT.
+    pub(super) fn time_waits(&self) -> bool {
+        self.connection.ended_first(self.side) && !self.incoming().state.lock().reset
     }
 
     /// The state as Linux would show it. Acknowledgements are immediate, so that some states of RFC 9293 are never seen.
     pub(super) fn state(&self) -> TcpState {
+        if let Some(view) = self.view() {
+            let incoming = self.incoming().state.lock();
+            let ended_first = self.connection.ended_first(self.side);
+            return if incoming.reset { TcpState::Close } else { wire::state_of(incoming.fin, &view, ended_first) };
+        }
         let (incoming, outgoing) = self.both();
         match (incoming.fin, outgoing.fin) {
             _ if incoming.reset => TcpState::Close,
@@ -338,14 +433,20 @@ impl Endpoint {
         }
     }
 
-    /// Bytes that wait to be read here, and bytes that wait to be read by the other side.
+    /// Bytes that wait to be read here, and bytes that wait to be read by the other side, or over a link, to be acknowledged by it.
     pub(super) fn queued(&self) -> (usize, usize) {
+        if let Some(view) = self.view() {
+            return (self.incoming().state.lock().queue.len(), view.unacked);
+        }
         let (incoming, outgoing) = self.both();
         (incoming.queue.len(), outgoing.queue.len())
     }
 
     /// How many bytes a write would take now; 0 also if it would fail.
     pub(super) fn writable_bytes(&self) -> usize {
+        if let Some(view) = self.view() {
+            return view.room;
+        }
         let half = self.outgoing().state.lock();
         if half.fin || half.reset { 0 } else { half.room() }
     }
@@ -355,7 +456,25 @@ impl Endpoint {
         let mut incoming = self.incoming().state.lock();
         (incoming.limit, incoming.full_limit) = (limit, limit);
         let writers = if incoming.roomy() { incoming.writers.take() } else { Wakers::default() };
+        let wired = incoming.wired;
         drop(incoming);
         writers.wake();
+        if wired {
+            self.connection.wire_read(self.side);
+        }
+    }
+
+    /// Sets how much of what was written may wait to be acknowledged. Nothing without a link, where what is written has arrived.
+    pub(super) fn set_send_limit(&self, limit: usize) {
+        if self.connection.is_wired() {
+            self.connection.wire_limit(self.side, limit);
+        }
+    }
+
+    /// Turns keepalive probes on or off. Nothing without a link, where a peer that is gone is known to be.
+    pub(super) fn set_keepalive(&self, keepalive: Option<Keepalive>) {
+        if self.connection.is_wired() {
+            self.connection.wire_keepalive(self.side, keepalive);
+        }
     }
 }
