@@ -9,6 +9,7 @@
 //! - [`mod@file`]: open file descriptions, the descriptor table, and byte streams.
 //! - [`pipe`]: pipes with back-pressure and EPIPE.
 //! - [`signal`]: signals and how an ended process is described.
+//! - [`pidns`]: the processes of a container or a pod, by number.
 //! - [`process`]: a process: its ids, namespaces, arguments and descriptors.
 //! - [`cgroup`]: cpu.max, cpu.weight and memory.max, with their statistics.
 //! - [`mntns`]: the file system: layers, tmpfs, hostPath, mounts, `/proc` and `/dev`.
@@ -28,6 +29,7 @@ pub mod file;
 pub mod ipcns;
 pub mod mntns;
 pub mod netns;
+pub mod pidns;
 pub mod pipe;
 pub mod process;
 pub mod signal;

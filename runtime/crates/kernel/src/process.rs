@@ -8,13 +8,15 @@ use std::task::{Context, Poll};
 use parking_lot::Mutex;
 use wasmpod_sim::{Clock, Instant, Sim, Stream as RandomStream};
 
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, PidCharge};
 use crate::file::{Descriptor, FdTable};
 use crate::ipcns::{Caller, IpcNs, Undo};
 use crate::mntns::{Cred, MountNs};
 use crate::netns::NetNs;
+use crate::pidns::{PidNs, ProcessInfo};
+use crate::signal::{Control, SignalInfo, Signals, Taken};
 use crate::utsns::UtsNs;
-use crate::wchan::{WaitSlot, Waiting};
+use crate::wchan::{WaitChannel, WaitSlot, Waiting};
 use crate::{Errno, Result};
 
 /// The longest argument list plus environment, in bytes, as Linux' usual ARG_MAX.
@@ -22,8 +24,10 @@ pub const MAX_ARGS_BYTES: usize = 2 * 1024 * 1024;
 
 /// What a process is started with.
 pub struct ProcessSpec {
-    /// Its number in its pid namespace; 1 for a container's entry point.
-    pub pid: u32,
+    /// The pid namespace it is numbered in; the first process of one becomes pid 1.
+    pub pids: Arc<PidNs>,
+    /// Its parent's number; 0 if the runtime starts it.
+    pub ppid: u32,
     /// For people: `<pod>/<container>`.
     pub name: String,
     /// The arguments, the program's name first.
@@ -54,21 +58,76 @@ pub struct Process {
     pub fds: Mutex<FdTable>,
     /// What its end gives back to semaphores.
     pub undo: Arc<Undo>,
+    pid: u32,
+    started: Instant,
     sim: Sim,
     random: Mutex<RandomStream>,
     wait: WaitSlot,
+    signals: Arc<Signals>,
+    /// What it waits for outside of system calls: a CPU, or quota.
+    scheduling: Mutex<Option<Waiting>>,
+    /// Counts it in `pids.current` until it ends.
+    counted: Mutex<Option<PidCharge>>,
 }
 
 impl Process {
-    /// Makes a process without descriptors.
+    /// Makes a process without descriptors, under the next number of its pid namespace. It leaves it with [`Process::end`], or when it
+    /// is dropped.
     ///
     /// # Errors
-    /// [`Errno::TooBig`] if arguments and environment exceed [`MAX_ARGS_BYTES`]; [`Errno::Inval`] if one holds a NUL byte.
+    /// [`Errno::Again`] at `pids.max` of its cgroup, or if there is no free number; [`Errno::TooBig`] if arguments and environment
+    /// exceed [`MAX_ARGS_BYTES`]; [`Errno::Inval`] if one holds a NUL byte.
     pub fn new(spec: ProcessSpec, sim: &Sim) -> Result<Arc<Self>> {
         check_strings(&spec.args, &spec.env)?;
-        let random = Mutex::new(sim.entropy().stream(&stream_name(&spec, sim)));
-        let (fds, wait) = (Mutex::new(FdTable::new()), WaitSlot::new());
-        Ok(Arc::new(Self { spec, fds, undo: Arc::default(), sim: sim.clone(), random, wait }))
+        let counted = Mutex::new(Some(spec.cgroup.pids_charge()?));
+        let pid = spec.pids.allocate()?;
+        let random = Mutex::new(sim.entropy().stream(&stream_name(&spec, pid, sim)));
+        let process = Arc::new(Self {
+            spec,
+            fds: Mutex::new(FdTable::new()),
+            undo: Arc::default(),
+            pid,
+            started: sim.clock().now(),
+            sim: sim.clone(),
+            random,
+            wait: WaitSlot::new(),
+            signals: Arc::new(Signals::new(pid == 1)),
+            scheduling: Mutex::new(None),
+            counted,
+        });
+        process.spec.pids.enter(&process);
+        Ok(process)
+    }
+
+    /// Its number in its pid namespace; 1 for the first one, which a container's entry point is unless the pod shares a namespace.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Its signals.
+    pub fn signals(&self) -> &Arc<Signals> {
+        &self.signals
+    }
+
+    /// Sends it a signal. Permission is the caller's to check ([`PidNs::kill`]).
+    pub fn signal(&self, info: SignalInfo) -> Taken {
+        let taken = self.signals.send(info);
+        if self.signals.interrupts() {
+            self.wait.wake();
+        }
+        taken
+    }
+
+    /// What `ps` shows of it.
+    pub fn info(&self) -> ProcessInfo {
+        let state = match (self.signals.control(), self.wait.waits()) {
+            (Control::Stopped, _) => 'T',
+            (_, true) => 'S',
+            (_, false) => 'R',
+        };
+        let (cred, args) = (&self.spec.cred, self.spec.args.clone());
+        let ppid = self.spec.ppid;
+        ProcessInfo { pid: self.pid, ppid, uid: cred.uid, gid: cred.gid, state, started: self.started, args }
     }
 
     /// The world's handle.
@@ -105,9 +164,35 @@ impl Process {
         .await
     }
 
+    /// As [`Process::wait`], but a signal with a handler ends it. The handler itself is the caller's to run.
+    ///
+    /// # Errors
+    /// [`Errno::Intr`].
+    pub async fn wait_interruptible<T>(&self, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Result<T> {
+        let mut recorded = Recorded { process: self, kept: false };
+        poll_fn(|cx| {
+            let polled = self.wait.poll(cx, &mut poll);
+            recorded.kept |= polled.is_pending();
+            // looked at after the waker was left, so that no signal falls between the two
+            if polled.is_pending() && self.signals.interrupts() {
+                return Poll::Ready(Err(Errno::Intr));
+            }
+            polled.map(Ok)
+        })
+        .await
+    }
+
     /// What the process is blocked on; `None` while it runs.
     pub fn waiting(&self) -> Option<Waiting> {
-        self.wait.waiting()
+        if self.signals.control() == Control::Stopped {
+            return Some(Waiting { since: None, channel: WaitChannel::Stopped });
+        }
+        self.scheduling.lock().clone().or_else(|| self.wait.waiting())
+    }
+
+    /// Told by whoever runs the process: it waits for a CPU or for quota, or does no longer.
+    pub fn waits_to_run(&self, waiting: Option<Waiting>) {
+        *self.scheduling.lock() = waiting;
     }
 
     /// Told by whoever runs the process when its slice ends with a system call that waits.
@@ -117,8 +202,15 @@ impl Process {
 
     /// Who this process is to the IPC namespace.
     pub fn ipc_caller(&self) -> Caller<'_> {
-        let ProcessSpec { name, pid, cred, cgroup, .. } = &self.spec;
-        Caller { name, pid: *pid, cred, cgroup }
+        let ProcessSpec { name, cred, cgroup, .. } = &self.spec;
+        Caller { name, pid: self.pid, cred, cgroup }
+    }
+
+    /// The end: it leaves its pid namespace, is no longer counted, and holds no descriptor. Once is enough.
+    pub fn end(&self) {
+        self.spec.pids.leave(self.pid);
+        self.counted.lock().take();
+        self.close_all();
     }
 
     /// Closes every descriptor and gives back what semaphores are owed, as the end of a process does.
@@ -158,13 +250,20 @@ fn check_strings(args: &[String], env: &[(String, String)]) -> Result<()> {
 
 /// The name of a process' random stream. The cgroup's path has the pod's UID in it and the time tells runs of one container apart, so
 /// no two processes draw the same numbers, and the same run of the same seed draws them again.
-fn stream_name(spec: &ProcessSpec, sim: &Sim) -> String {
-    format!("process{}/{}/{}/{}", spec.cgroup.path(), spec.name, spec.pid, sim.clock().now().as_nanos())
+fn stream_name(spec: &ProcessSpec, pid: u32, sim: &Sim) -> String {
+    format!("process{}/{}/{}/{}", spec.cgroup.path(), spec.name, pid, sim.clock().now().as_nanos())
+}
+
+impl Drop for Process {
+    /// One that was never started, or that its owner forgot to end.
+    fn drop(&mut self) {
+        self.spec.pids.leave(self.pid);
+    }
 }
 
 impl std::fmt::Debug for Process {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Process").field("pid", &self.spec.pid).field("name", &self.spec.name).finish()
+        f.debug_struct("Process").field("pid", &self.pid).field("name", &self.spec.name).finish()
     }
 }
 
@@ -181,13 +280,44 @@ pub(crate) mod testing {
 
     /// A process of a pod of its own, without files.
     pub(crate) fn process(sim: &Sim, name: &str, args: &[&str]) -> Result<Arc<Process>> {
+        Process::new(spec(sim, &PidNs::new(), name, args)?, sim)
+    }
+
+    /// A process of `namespace` that runs as `uid`.
+    pub(crate) fn process_in(sim: &Sim, namespace: &Arc<PidNs>, uid: u32) -> Arc<Process> {
+        let mut spec = spec(sim, namespace, "pod/app", &["/bin/app"]).expect("made");
+        spec.cred.uid = uid;
+        Process::new(spec, sim).expect("made")
+    }
+
+    /// What another process like `process` is made of.
+    pub(crate) fn same_spec(process: &Process) -> ProcessSpec {
+        let ProcessSpec { pids, ppid, name, args, env, cwd, cred, mnt, net, uts, ipc, cgroup } = &process.spec;
+        ProcessSpec {
+            pids: pids.clone(),
+            ppid: *ppid,
+            name: name.clone(),
+            args: args.clone(),
+            env: env.clone(),
+            cwd: cwd.clone(),
+            cred: cred.clone(),
+            mnt: mnt.clone(),
+            net: net.clone(),
+            uts: uts.clone(),
+            ipc: ipc.clone(),
+            cgroup: cgroup.clone(),
+        }
+    }
+
+    fn spec(sim: &Sim, namespace: &Arc<PidNs>, name: &str, args: &[&str]) -> Result<ProcessSpec> {
         let root = RootConfig { cpus: 1, memory_bytes: 1 << 30, fuel_per_cpu_second: 1 };
         let cgroup = Cgroup::root(root, sim.clock().clone());
         let fabric = Fabric::new(&sim, FabricConfig::default())?;
         let pod = PodIdentity { name: "pod".to_owned(), namespace: "default".to_owned(), ..PodIdentity::default() };
         let mnt = MountNs::builder(sim.clock().clone(), cgroup.clone()).root(Vec::new(), Quota::unlimited());
-        let spec = ProcessSpec {
-            pid: 1,
+        Ok(ProcessSpec {
+            pids: namespace.clone(),
+            ppid: 0,
             name: name.to_owned(),
             args: strings(args),
             env: Vec::new(),
@@ -198,8 +328,7 @@ pub(crate) mod testing {
             uts: Arc::new(UtsNs::new("pod", None, None, "cluster.local", false).expect("a short name")),
             ipc: IpcNs::new(),
             cgroup,
-        };
-        Process::new(spec, sim)
+        })
     }
 }
 

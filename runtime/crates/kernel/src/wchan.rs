@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   a system call's wait ── Process::wait(poll) ──► poll: Pending, and note(WaitOn) for each thing that it waits for
-//!                                   └── Pending: the notes stay with the process until the wait is over
+//!                                   └── Pending: the notes and the waker stay with the process until the wait is over
 //! ```
 //! A call that does not wait costs a flag of its thread; one that does, a lock that nobody else wants and a reference count.
 
@@ -12,7 +12,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 use wasmpod_sim::Instant;
@@ -284,6 +284,8 @@ pub(crate) struct WaitSlot {
 struct Slot {
     notes: Notes,
     waits: bool,
+    /// Whom a signal wakes.
+    waker: Option<Waker>,
 }
 
 impl WaitSlot {
@@ -291,24 +293,28 @@ impl WaitSlot {
         Self { slot: Mutex::default(), since: AtomicU64::new(UNKNOWN) }
     }
 
-    /// Polls once. Pending: what was noted is kept.
+    /// Polls once. Pending: what was noted is kept, and the waker.
     pub(crate) fn poll<T>(&self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
         let collection = Collection::begin();
         let polled = poll(cx);
         if polled.is_pending() {
-            self.keep();
+            self.keep(cx);
         }
         drop(collection);
         polled
     }
 
-    fn keep(&self) {
+    fn keep(&self, cx: &Context<'_>) {
         let mut slot = self.slot.lock();
         if !slot.waits {
             slot.waits = true;
             self.since.store(UNKNOWN, Ordering::Relaxed);
         }
         NOTES.with_borrow_mut(|notes| std::mem::swap(notes, &mut slot.notes));
+        match &slot.waker {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            _ => slot.waker = Some(cx.waker().clone()),
+        }
     }
 
     /// The wait is over.
@@ -332,6 +338,22 @@ impl WaitSlot {
         let _known = self.since.compare_exchange(UNKNOWN, now.as_nanos(), Ordering::Relaxed, Ordering::Relaxed);
     }
 
+    /// Wakes the task that waits, if one does.
+    pub(crate) fn wake(&self) {
+        let waker = {
+            let slot = self.slot.lock();
+            slot.waker.clone().filter(|_| slot.waits)
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// True while a call waits.
+    pub(crate) fn waits(&self) -> bool {
+        self.slot.lock().waits
+    }
+
     pub(crate) fn waiting(&self) -> Option<Waiting> {
         let (notes, total) = {
             let slot = self.slot.lock();
@@ -351,7 +373,6 @@ impl WaitSlot {
 mod tests {
     use std::future::Future;
     use std::pin::pin;
-    use std::task::Waker;
 
     use super::*;
     use crate::cgroup::{Cgroup, RootConfig};

@@ -35,6 +35,7 @@ mod overlay;
 mod pages;
 mod paths;
 pub mod proc;
+mod proc_pid;
 mod quota;
 mod synthetic;
 #[cfg(test)]

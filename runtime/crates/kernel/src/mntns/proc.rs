@@ -4,7 +4,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+pub use super::proc_pid::PidDirs;
+pub(crate) use super::proc_pid::{files_of, files_of_pause};
 use super::synthetic::{Provider, Synthetic};
+use crate::signal::SignalSet;
 
 /// What `/proc` shows; `None` leaves the file out. `/proc/mounts`, `self/mounts` and `self/mountinfo` are the namespace's own.
 #[derive(Clone, Default)]
@@ -124,6 +127,11 @@ pub struct ProcessStatus {
 
 /// `/proc/self/status`, the lines that programs read, for a process that is running now.
 pub fn status(process: &ProcessStatus) -> Vec<u8> {
+    status_with(process, 'R', &[])
+}
+
+/// As [`status`], of a process in `state`, with the lines of its signals.
+pub(crate) fn status_with(process: &ProcessStatus, state: char, masks: &[(&str, SignalSet)]) -> Vec<u8> {
     let ProcessStatus { name, pid, ppid, uid, gid, groups, memory_bytes } = process;
     let mut end = name.len().min(15);
     while !name.is_char_boundary(end) {
@@ -131,10 +139,16 @@ pub fn status(process: &ProcessStatus) -> Vec<u8> {
     }
     let groups: String = groups.iter().map(|group| format!("{group} ")).collect();
     let kib = memory_bytes / 1024;
+    let running = match state {
+        'T' => "stopped",
+        'S' => "sleeping",
+        _ => "running",
+    };
+    let masks: String = masks.iter().map(|(name, set)| format!("{name}:\t{:016x}\n", set.bits())).collect();
     format!(
-        "Name:\t{}\nUmask:\t0022\nState:\tR (running)\nTgid:\t{pid}\nNgid:\t0\nPid:\t{pid}\nPPid:\t{ppid}\nTracerPid:\t0\n\
+        "Name:\t{}\nUmask:\t0022\nState:\t{state} ({running})\nTgid:\t{pid}\nNgid:\t0\nPid:\t{pid}\nPPid:\t{ppid}\nTracerPid:\t0\n\
          Uid:\t{uid}\t{uid}\t{uid}\t{uid}\nGid:\t{gid}\t{gid}\t{gid}\t{gid}\nFDSize:\t64\nGroups:\t{groups}\n\
-         VmSize:\t{kib:>8} kB\nVmRSS:\t{kib:>8} kB\nThreads:\t1\n",
+         VmSize:\t{kib:>8} kB\nVmRSS:\t{kib:>8} kB\nThreads:\t1\n{masks}",
         &name[..end]
     )
     .into_bytes()

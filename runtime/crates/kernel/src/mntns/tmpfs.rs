@@ -332,6 +332,22 @@ pub(crate) fn ensure_dir(at: &Arc<Inode>, ctx: &Ctx<'_>, name: &str, mode: u32) 
     }
 }
 
+/// Takes `name` out of a synthetic tree with all below it. Who has it open keeps it.
+pub(crate) fn take_out(at: &Arc<Inode>, name: &str) {
+    let removed = {
+        let _tree = at.fs.tree.lock();
+        let Ok(mut dir) = at.dir_mut() else { return };
+        let removed = dir.remove(name);
+        if let Some(entry) = &removed
+            && let Ok(mut gone) = entry.inode.dir_mut()
+        {
+            gone.dead = true;
+        }
+        removed
+    };
+    drop(removed);
+}
+
 /// Puts a ready-made inode into a directory: what synthetic trees are built with. It is not counted.
 pub(crate) fn place(at: &Arc<Inode>, name: &str, inode: Arc<Inode>) -> Result<()> {
     check_name(name)?;
