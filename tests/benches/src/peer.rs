@@ -200,7 +200,8 @@ impl UnmeteredProgram {
         let pod = PodIdentity { name: name.clone(), namespace: name.clone(), hostname: None, subdomain: None };
         let argv = std::iter::once(name.clone()).chain(args.iter().map(|arg| (*arg).to_owned()));
         let spec = ProcessSpec {
-            pid: 1,
+            pids: wasmpod_kernel::pidns::PidNs::new(),
+            ppid: 0,
             args: argv.collect(),
             env: Vec::new(),
             cwd: "/".to_owned(),

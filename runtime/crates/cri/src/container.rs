@@ -11,13 +11,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use wasmpod_engine::{Exit, ExitReason, Killer, Program, ProgramKind};
+use wasmpod_engine::{Exit, ExitReason, Program, ProgramKind};
 use wasmpod_kernel::Errno;
 use wasmpod_kernel::cgroup::{Cgroup, Limits};
 use wasmpod_kernel::file::{Description, Descriptor, FileType, Stream};
 use wasmpod_kernel::mntns::{Cred, MountNs, MountOptions, Volume};
+use wasmpod_kernel::pidns::PidNs;
 use wasmpod_kernel::process::{Process, ProcessSpec};
-use wasmpod_kernel::signal::Signal;
+use wasmpod_kernel::signal::{Sender, Signal, SignalInfo};
 use wasmpod_kernel::wait::WaitQueue;
 use wasmpod_sim::{Instant, UnixNanos};
 use wasmpod_wasi::preopen::{self, ListenPort, PreopenError};
@@ -141,7 +142,8 @@ pub struct Container {
 
 struct Life {
     state: ContainerState,
-    killer: Option<Killer>,
+    /// There is a program to signal.
+    runs: bool,
     /// SIGKILL comes at this time; a later stop may only bring it forward.
     kill_at: Option<Instant>,
 }
@@ -163,13 +165,15 @@ impl Container {
         let path = sandbox.log_dir().join(&config.name).join(format!("{}.log", config.attempt));
         let log = ContainerLog::create(&path, runtime.inner.config.log, sim.clock().clone(), config.output.clone())
             .map_err(|source| CriError::Host { path: path.display().to_string(), source })?;
+        let pids = sandbox.shared_pids().cloned().unwrap_or_else(PidNs::new);
         let (stdout, stderr) = (log.stream(StdStream::Stdout), log.stream(StdStream::Stderr));
         let stdio: [Arc<dyn Stream>; 3] = [Arc::new(NoInput), stdout, stderr];
-        let entry = EntryPoint { args: &argv, env: &config.env, stdio: stdio.clone().map(Some) };
+        let entry = EntryPoint { args: &argv, env: &config.env, stdio: stdio.clone().map(Some), pids: &pids };
         let rootfs = rootfs::build(sim, sandbox, &cgroup, runtime.storage(), &config, entry)?;
         make_working_dir(&rootfs.mnt, &config.working_dir)?;
         let spec = ProcessSpec {
-            pid: 1,
+            pids,
+            ppid: 0,
             name: format!("{}/{}", sandbox.name(), config.name),
             args: argv,
             env: config.env.clone(),
@@ -182,8 +186,12 @@ impl Container {
             cgroup: cgroup.clone(),
         };
         let process = Process::new(spec, sim).map_err(|errno| {
-            CriError::Create(format!("arguments or environment: {}", errno.to_string().to_lowercase()))
+            CriError::Create(match errno {
+                Errno::Again => "the cgroup has as many processes as it may (pids.max)".to_owned(),
+                _ => format!("arguments or environment: {}", errno.to_string().to_lowercase()),
+            })
         })?;
+        let _first = rootfs.entry.set(Arc::downgrade(&process));
         {
             let mut fds = process.fds.lock();
             for stream in stdio {
@@ -202,7 +210,7 @@ impl Container {
             process,
             program,
             created_at: sim.clock().wall(),
-            life: Mutex::new(Life { state: ContainerState::Created, killer: None, kill_at: None }),
+            life: Mutex::new(Life { state: ContainerState::Created, runs: false, kill_at: None }),
             changed: WaitQueue::new(),
             config,
         });
@@ -269,14 +277,14 @@ impl Container {
                 // the program's own bind would fail and end it: the same here, where the runtime binds for it
                 let text = format!("listen on port {port}: Address already in use\n");
                 self.log.write(StdStream::Stderr, text.as_bytes());
-                self.set_running(None);
+                self.set_running(false);
                 self.finish(1, ExitReason::Error.as_str(), Some(text.trim_end().to_owned()));
                 return Ok(());
             }
             Err(error) => return Err(self.fail_to_start(error.to_string())),
         };
         let running = self.runtime.engine().start(&program, &self.process, env);
-        self.set_running(Some(running.killer()));
+        self.set_running(true);
         let this = self.clone();
         let name = format!("{}/{} (monitor)", self.pod.0, self.config.name);
         self.runtime.sim().spawn(name, async move {
@@ -301,13 +309,15 @@ impl Container {
         .await
     }
 
-    /// SIGTERM, then SIGKILL when `grace` is over; returns when the program has ended. A program that has no handler for SIGTERM
-    /// goes on until SIGKILL, because it is pid 1. A second stop with less grace brings SIGKILL forward, one with more changes nothing.
+    /// SIGTERM, then SIGKILL when `grace` is over; returns when the program has ended. A program without a handler for SIGTERM goes on
+    /// until SIGKILL if it is pid 1, and ends with 143 where the pod shares a pid namespace. A second stop with less grace brings SIGKILL forward, one with more changes nothing.
     pub async fn stop(&self, grace: Duration) -> Option<Exited> {
         let clock = self.runtime.sim().clock().clone();
         let deadline = clock.now() + grace;
+        let first;
         {
             let mut life = self.life.lock();
+            first = life.kill_at.is_none() && life.runs;
             match life.state {
                 ContainerState::Created => return None,
                 ContainerState::Exited(_) => {}
@@ -317,6 +327,9 @@ impl Container {
                 }
                 ContainerState::Running { .. } => {}
             }
+        }
+        if first {
+            self.process.signal(SignalInfo { signal: Signal::Term, sender: Sender::Runtime });
         }
         self.changed.wake_all(); // an earlier stop looks at the new deadline
         loop {
@@ -333,16 +346,39 @@ impl Container {
         }
     }
 
-    /// SIGKILL now.
+    /// SIGKILL now, to every process of the container.
     pub fn kill(&self) {
-        let killer = {
+        let runs = {
             let life = self.life.lock();
-            matches!(life.state, ContainerState::Running { .. }).then(|| life.killer.clone()).flatten()
+            matches!(life.state, ContainerState::Running { .. }) && life.runs
         };
-        if let Some(killer) = killer {
+        if runs {
             self.journal(format_args!("signal {}", Signal::Kill.name()));
-            killer.kill();
+            self.kill_processes();
         }
+    }
+
+    fn kill_processes(&self) {
+        for process in self.processes() {
+            process.signal(SignalInfo { signal: Signal::Kill, sender: Sender::Runtime });
+        }
+    }
+
+    /// Its entry point.
+    pub fn process(&self) -> &Arc<Process> {
+        &self.process
+    }
+
+    /// The pid namespace of its processes: its own, or the pod's.
+    pub fn pids(&self) -> &Arc<PidNs> {
+        &self.process.spec.pids
+    }
+
+    /// Its running processes, by number: those in its cgroup.
+    pub fn processes(&self) -> Vec<Arc<Process>> {
+        let mut processes = self.pids().processes();
+        processes.retain(|process| Arc::ptr_eq(&process.spec.cgroup, &self.cgroup));
+        processes
     }
 
     /// What the program left in its termination message file, cut to what Kubernetes keeps.
@@ -385,17 +421,19 @@ impl Container {
         .await
     }
 
-    fn set_running(&self, killer: Option<Killer>) {
+    fn set_running(&self, runs: bool) {
         {
             let mut life = self.life.lock();
             life.state = ContainerState::Running { started_at: self.runtime.sim().clock().wall() };
-            life.killer = killer;
+            life.runs = runs;
         }
         self.journal(format_args!("started attempt {}", self.config.attempt));
         self.tell(ContainerEventKind::Started);
     }
 
     fn end(&self, exit: Exit) {
+        // the end of pid 1 ends its namespace; in a shared one the runtime sees to it that nothing of the container is left
+        self.kill_processes();
         self.finish(exit.status.code(), exit.reason.as_str(), exit.message);
     }
 
@@ -405,6 +443,7 @@ impl Container {
     }
 
     fn finish(&self, exit_code: i32, reason: &'static str, message: Option<String>) {
+        self.process.end(); // also one that could not be started
         self.log.finish();
         {
             let mut life = self.life.lock();
@@ -413,7 +452,7 @@ impl Container {
                 _ => self.created_at,
             };
             let finished_at = self.runtime.sim().clock().wall();
-            life.killer = None;
+            life.runs = false;
             life.state = ContainerState::Exited(Exited { started_at, finished_at, exit_code, reason, message });
         }
         self.journal(format_args!("exited code {exit_code} reason {reason}"));

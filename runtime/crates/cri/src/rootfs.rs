@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use wasmpod_kernel::cgroup::Cgroup;
 use wasmpod_kernel::file::Stream;
+use wasmpod_kernel::mntns::proc::{EntryProcess, PidDirs, self_files};
 use wasmpod_kernel::mntns::{
     DevOptions, FileOptions, MountNs, MountOptions, ProcOptions, Provider, Quota, Synthetic, Volume, etc,
 };
+use wasmpod_kernel::pidns::PidNs;
 use wasmpod_sim::Sim;
 
 use crate::CriError;
@@ -26,6 +28,10 @@ const DEFAULT_UPPER_BYTES: u64 = 1 << 30;
 pub(crate) struct RootFs {
     pub mnt: Arc<MountNs>,
     pub termination_log: Volume,
+    /// Whose `/proc/self` it shows; set when the process is made.
+    pub entry: EntryProcess,
+    /// The directories of the pid namespace's processes under `/proc`.
+    pub _processes: Arc<PidDirs>,
 }
 
 /// What `/proc` and `/dev` need to know of the entry point.
@@ -33,6 +39,7 @@ pub(crate) struct EntryPoint<'a> {
     pub args: &'a [String],
     pub env: &'a [(String, String)],
     pub stdio: [Option<Arc<dyn Stream>>; 3],
+    pub pids: &'a PidNs,
 }
 
 pub(crate) fn build(
@@ -62,10 +69,14 @@ pub(crate) fn build(
     mounts.retain(|mount| !config.mounts.iter().any(|own| same_path(&own.path, &mount.path)));
     mounts.extend(config.mounts.iter().cloned());
 
+    let process = EntryProcess::default();
+    let proc = Synthetic::proc(proc_options(sim, sandbox, cgroup, entry.args, entry.env, &process));
+    let processes = PidDirs::of(&proc);
+    entry.pids.show_in(&processes);
     let mut builder = MountNs::builder(sim.clock().clone(), cgroup.clone())
         .root(config.image.layers.clone(), quota)
         .read_only_root(config.read_only_root)
-        .synthetic("/proc", Synthetic::proc(proc_options(sim, sandbox, cgroup, entry.args, entry.env)))
+        .synthetic("/proc", proc)
         .synthetic("/dev", Synthetic::dev(dev_options(sim, sandbox, config, entry.stdio)))
         .synthetic(
             "/sys/fs/cgroup",
@@ -80,7 +91,7 @@ pub(crate) fn build(
     let mnt = builder
         .build()
         .map_err(|error| CriError::Create(format!("failed to set up the container's files: {error}")))?;
-    Ok(RootFs { mnt, termination_log })
+    Ok(RootFs { mnt, termination_log, entry: process, _processes: processes })
 }
 
 fn plain(path: &str, volume: Volume) -> Mount {
@@ -111,19 +122,11 @@ fn proc_options(
     cgroup: &Arc<Cgroup>,
     args: &[String],
     env: &[(String, String)],
+    process: &EntryProcess,
 ) -> ProcOptions {
     let cmdline: Vec<u8> = args.iter().flat_map(|arg| arg.bytes().chain([0])).collect();
     let environ: Vec<u8> = env.iter().flat_map(|(name, value)| format!("{name}={value}\0").into_bytes()).collect();
-    let comm =
-        args.first().map_or("", |arg| arg.rsplit('/').next().unwrap_or(arg)).chars().take(15).collect::<String>();
     let (clock, memory, path) = (sim.clock().clone(), cgroup.clone(), cgroup.path().to_owned());
-    let status = {
-        let memory = cgroup.clone();
-        provide(move || {
-            let kib = memory.memory_stats().current / 1024;
-            format!("Name:\t{comm}\nState:\tR (running)\nPid:\t1\nPPid:\t0\nVmRSS:\t{kib:>8} kB\nThreads:\t1\n")
-        })
-    };
     let net = sandbox.net().clone();
     let table = |render: fn(&wasmpod_kernel::netns::NetNs) -> String| {
         let net = net.clone();
@@ -133,7 +136,7 @@ fn proc_options(
     ProcOptions {
         cmdline: Some(Arc::new(move || cmdline.clone())),
         environ: Some(Arc::new(move || environ.clone())),
-        status: Some(status),
+        status: None, // with what else changes, in `other`
         cgroup: Some(provide(move || format!("0::{path}\n"))),
         limits: None,
         hostname: Some(provide(move || hostname.clone())),
@@ -151,7 +154,7 @@ fn proc_options(
             ("udp".to_owned(), table(wasmpod_kernel::netns::NetNs::render_proc_net_udp)),
             ("udp6".to_owned(), table(wasmpod_kernel::netns::NetNs::render_proc_net_udp6)),
         ],
-        other: Vec::new(),
+        other: self_files(process),
     }
 }
 

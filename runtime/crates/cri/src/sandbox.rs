@@ -13,6 +13,8 @@ use wasmpod_kernel::fabric::PodIdentity;
 use wasmpod_kernel::ipcns::IpcNs;
 use wasmpod_kernel::mntns::etc::{self, HostAlias};
 use wasmpod_kernel::netns::{DnsConfig, HostsEntry, NetNs};
+use wasmpod_kernel::pidns::PidNs;
+use wasmpod_kernel::process::Process;
 use wasmpod_kernel::utsns::UtsNs;
 
 use crate::CriError;
@@ -58,6 +60,8 @@ pub struct SandboxConfig {
     pub host_aliases: Vec<(IpAddr, Vec<String>)>,
     /// What its resolv.conf says.
     pub dns: DnsSettings,
+    /// spec.shareProcessNamespace: the containers see and may signal each other's processes, and `pause` is pid 1.
+    pub share_process_namespace: bool,
 }
 
 /// A running sandbox.
@@ -68,6 +72,8 @@ pub struct Sandbox {
     net: Arc<NetNs>,
     uts: Arc<UtsNs>,
     ipc: Arc<IpcNs>,
+    /// The pid namespace, if the containers share one.
+    pids: Option<Arc<PidNs>>,
     cgroup: Arc<Cgroup>,
     pub(crate) containers: Mutex<BTreeMap<String, Arc<Container>>>,
 }
@@ -90,6 +96,7 @@ impl Sandbox {
         net.set_hosts(hosts_entries(&config, &uts, &net));
         net.set_dns(DnsConfig { search: config.dns.searches.clone(), ndots: ndots(&config.dns.options) });
         let cgroup = runtime.qos_cgroup(config.qos).child(&format!("pod{}", config.uid), config.limits);
+        let pids = config.share_process_namespace.then(|| PidNs::with_pause(runtime.sim().clock().now()));
         runtime.sim().journal().event(&config.name, format_args!("sandbox ready ip {}", net.ipv4()));
         Ok(Arc::new(Self {
             id: runtime.new_id("sandbox"),
@@ -98,6 +105,7 @@ impl Sandbox {
             net,
             uts: Arc::new(uts),
             ipc: IpcNs::new(),
+            pids,
             cgroup,
             containers: Mutex::default(),
         }))
@@ -146,6 +154,21 @@ impl Sandbox {
     /// The pod's message queues, semaphores and shared memory.
     pub fn ipc(&self) -> &Arc<IpcNs> {
         &self.ipc
+    }
+
+    /// The pid namespace that the containers share, if they do; else each has its own ([`Container::pids`]).
+    pub fn shared_pids(&self) -> Option<&Arc<PidNs>> {
+        self.pids.as_ref()
+    }
+
+    /// Every process of the pod by the container it belongs to, in the order of their names and numbers. `pause` is none of them.
+    pub fn processes(&self) -> Vec<(String, Arc<Process>)> {
+        let containers: Vec<_> = self.containers.lock().values().cloned().collect();
+        let of = |container: &Arc<Container>| {
+            let name = container.name().to_owned();
+            container.processes().into_iter().map(move |process| (name.clone(), process)).collect::<Vec<_>>()
+        };
+        containers.iter().flat_map(of).collect()
     }
 
     /// The pod's cgroup.

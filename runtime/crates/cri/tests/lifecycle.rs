@@ -46,6 +46,7 @@ fn pod(name: &str) -> SandboxConfig {
         limits: Limits::default(),
         host_aliases: Vec::<(IpAddr, Vec<String>)>::new(),
         dns: DnsSettings::default(),
+        share_process_namespace: false,
     }
 }
 

@@ -2,8 +2,8 @@
 //! native program, and its exit code is 128 + that signal.
 
 use wasmpod_kernel::signal::{ExitStatus, Signal};
-use wasmpod_wasi::ProcExit;
 use wasmpod_wasi::p1::GuestFault;
+use wasmpod_wasi::{ProcExit, SignalExit};
 use wasmtime::Trap;
 
 /// Why a program ended, as a container runtime reports it.
@@ -59,6 +59,9 @@ impl Exit {
     pub(crate) fn from_error(error: &wasmtime::Error) -> Self {
         if let Some(ProcExit(code)) = error.downcast_ref() {
             return Self::exited(*code);
+        }
+        if let Some(SignalExit(signal)) = error.downcast_ref() {
+            return Self::signaled(*signal, None);
         }
         if error.downcast_ref::<OutOfMemory>().is_some() {
             return Self::oom_killed();

@@ -1,4 +1,5 @@
-//! One running program: polled only while it holds a CPU, throttled when its cgroup has no quota left, killed by dropping it. Owns the
+//! One running program: polled only while it holds a CPU, throttled when its cgroup has no quota left, stopped by leaving it
+//! alone, ended by dropping it. Owns the
 //! loop; the decisions are the cgroup's.
 //!
 //! ```text
@@ -13,11 +14,12 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use wasmpod_kernel::cgroup::{Cgroup, CpuClient, CpuDecision};
 use wasmpod_kernel::process::Process;
-use wasmpod_kernel::signal::Signal;
+use wasmpod_kernel::signal::{Control, Signal};
+use wasmpod_kernel::wchan::{WaitChannel, Waiting};
 use wasmpod_sim::{Instant, Sim, Sleep, TaskError, TaskHandle};
 use wasmpod_wasi::Ctx;
 use wasmtime::Store;
@@ -68,23 +70,23 @@ impl Engine {
     /// Starts `program` as `process`. Standard streams and preopens must be in its descriptor table; `env` is added to the
     /// environment that it was made with.
     pub fn start(&self, program: &Program, process: &Arc<Process>, env: Vec<(String, String)>) -> Running {
-        let name = format!("{} (pid {})", process.spec.name, process.spec.pid);
+        let name = format!("{} (pid {})", process.spec.name, process.pid());
         let body = run(self.clone(), program.clone(), process.clone(), env);
         Running { task: self.sim().spawn(name, body) }
     }
 }
 
-/// Closes what the process still holds, however it ends.
-struct CloseOnDrop(Arc<Process>);
+/// Ends the process, however its program ends.
+struct EndOnDrop(Arc<Process>);
 
-impl Drop for CloseOnDrop {
+impl Drop for EndOnDrop {
     fn drop(&mut self) {
-        self.0.close_all();
+        self.0.end();
     }
 }
 
 async fn run(engine: Engine, program: Program, process: Arc<Process>, env: Vec<(String, String)>) -> Exit {
-    let close = CloseOnDrop(process.clone());
+    let close = EndOnDrop(process.clone());
     let cgroup = process.spec.cgroup.clone();
     let quantum = quantum(engine.sim());
     let meter = Meter::new(quantum);
@@ -100,6 +102,8 @@ async fn run(engine: Engine, program: Program, process: Arc<Process>, env: Vec<(
         compute: None,
         throttled: None,
         ended: None,
+        waits: false,
+        waker: None,
     };
     let exit = metered.await;
     drop(close);
@@ -171,6 +175,10 @@ struct Metered<F> {
     throttled: Option<(Instant, Sleep)>,
     /// The program's end, while its last compute is being paid for.
     ended: Option<Exit>,
+    /// The process was told that it waits for a CPU or for quota.
+    waits: bool,
+    /// This task, as the process' signals know it.
+    waker: Option<Waker>,
 }
 
 struct Held {
@@ -189,7 +197,19 @@ impl<F: Future<Output = Exit>> Future for Metered<F> {
             this.cgroup.note_oom_kill();
             return Poll::Ready(Exit::oom_killed());
         }
+        this.listen(cx);
         loop {
+            match this.process.signals().control() {
+                Control::Run => {}
+                Control::Stopped => {
+                    this.release();
+                    return Poll::Pending;
+                }
+                Control::Ended(signal) => {
+                    this.release();
+                    return Poll::Ready(Exit::signaled(signal, None));
+                }
+            }
             if let Some(compute) = &mut this.compute {
                 ready!(Pin::new(compute).poll(cx));
                 this.compute = None;
@@ -226,7 +246,31 @@ enum Slice {
 }
 
 impl<F: Future<Output = Exit>> Metered<F> {
+    /// Has this task woken by signals that end, stop or continue the program.
+    fn listen(&mut self, cx: &Context<'_>) {
+        if !self.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            self.process.signals().run_by(cx.waker());
+            self.waker = Some(cx.waker().clone());
+        }
+    }
+
     fn acquire(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let had_to_wait = self.waits;
+        let acquired = self.try_acquire(cx);
+        if had_to_wait && acquired.is_ready() {
+            self.wait_for(None);
+        }
+        acquired
+    }
+
+    /// Says what the program waits for outside of system calls.
+    fn wait_for(&mut self, channel: Option<WaitChannel>) {
+        self.waits = channel.is_some();
+        let since = Some(self.sim.clock().now());
+        self.process.waits_to_run(channel.map(|channel| Waiting { since, channel }));
+    }
+
+    fn try_acquire(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.held.is_none() {
             let clock = self.sim.clock();
             match self.client.poll_acquire(cx, clock.now()) {
@@ -236,6 +280,7 @@ impl<F: Future<Output = Exit>> Metered<F> {
                 }
                 CpuDecision::Queued => {
                     self.throttled = None;
+                    self.wait_for(Some(WaitChannel::Cpu));
                     return Poll::Pending;
                 }
                 CpuDecision::Throttled { until } => {
@@ -243,6 +288,7 @@ impl<F: Future<Output = Exit>> Metered<F> {
                         let name = &self.process.spec.name;
                         self.sim.journal().event(name, format_args!("cpu throttled until {until}"));
                         self.throttled = Some((until, clock.sleep_until(until)));
+                        self.wait_for(Some(WaitChannel::Throttled { until }));
                     }
                     if let Some((_, sleep)) = &mut self.throttled {
                         ready!(Pin::new(sleep).poll(cx));

@@ -14,7 +14,7 @@ use crate::ipcns::{Caller, IpcNs, Undo};
 use crate::mntns::{Cred, MountNs};
 use crate::netns::NetNs;
 use crate::pidns::{PidNs, ProcessInfo};
-use crate::signal::{Control, SignalInfo, Signals, Taken};
+use crate::signal::{Control, Sender, SignalInfo, Signals, Taken};
 use crate::utsns::UtsNs;
 use crate::wchan::{WaitChannel, WaitSlot, Waiting};
 use crate::{Errno, Result};
@@ -112,6 +112,15 @@ impl Process {
     /// Sends it a signal. Permission is the caller's to check ([`PidNs::kill`]).
     pub fn signal(&self, info: SignalInfo) -> Taken {
         let taken = self.signals.send(info);
+        if info.sender != Sender::Kernel || taken != Taken::Ignored {
+            let from = match info.sender {
+                Sender::Runtime => "the runtime".to_owned(),
+                Sender::Kernel => "the kernel".to_owned(),
+                Sender::Process { pid, .. } => format!("pid {pid}"),
+            };
+            let (pid, signal, taken) = (self.pid, info.signal, taken.as_str());
+            self.sim.journal().event(&self.spec.name, format_args!("got {signal} as pid {pid} from {from}: {taken}"));
+        }
         if self.signals.interrupts() {
             self.wait.wake();
         }

@@ -17,6 +17,7 @@ pub mod preopen;
 use std::sync::Arc;
 
 use wasmpod_kernel::process::Process;
+use wasmpod_kernel::signal::Signal;
 
 /// The most that one read or receive hands to a guest, so that a guest cannot size a host buffer: a read may be short, and
 /// 64 KiB is what a pipe holds.
@@ -30,6 +31,11 @@ pub const MAX_HANDLES: usize = 16 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the program exited with code {0}")]
 pub struct ProcExit(pub u32);
+
+/// A signal that the program sent itself ends it. Raised and found again as [`ProcExit`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the program was ended by {0}")]
+pub struct SignalExit(pub Signal);
 
 /// What the system calls of one process work on.
 pub struct Ctx {

@@ -134,7 +134,7 @@ pub fn install(process: &Process, ports: &[ListenPort]) -> Result<Installed, Pre
     if !ports.is_empty() {
         let names: Vec<String> = ports.iter().map(announced_name).collect();
         env.push(("LISTEN_FDS".to_owned(), ports.len().to_string()));
-        env.push(("LISTEN_PID".to_owned(), process.spec.pid.to_string()));
+        env.push(("LISTEN_PID".to_owned(), process.pid().to_string()));
         env.push(("LISTEN_FDNAMES".to_owned(), names.join(":")));
     }
     for (path, directory) in preopened(process)? {

@@ -60,7 +60,8 @@ impl Node {
             .build()
             .expect("a file system");
         let spec = ProcessSpec {
-            pid: 1,
+            pids: wasmpod_kernel::pidns::PidNs::new(),
+            ppid: 0,
             name: format!("pod/{}", cgroup.name()),
             args: vec!["program".into()],
             env: vec![],

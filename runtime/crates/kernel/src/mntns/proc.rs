@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-pub use super::proc_pid::PidDirs;
+pub use super::proc_pid::{EntryProcess, PidDirs, self_files};
 pub(crate) use super::proc_pid::{files_of, files_of_pause};
 use super::synthetic::{Provider, Synthetic};
 use crate::signal::SignalSet;

@@ -1,7 +1,7 @@
 //! `/proc/PID` of every process of a pid namespace (`proc_pid(5)`): `stat`, `status`, `comm`, `cmdline`, `environ` and `wchan`. Owns the
 //! texts and the directories; which processes there are is [`crate::pidns`]' to say.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::inode::{Body, Ctx, Inode, Meta};
 use super::proc::{ProcessStatus, cmdline, environ, status_with};
@@ -9,7 +9,7 @@ use super::synthetic::{Provider, Synthetic};
 use super::tmpfs::{ensure_dir, place, take_out};
 use crate::pidns::ProcessInfo;
 use crate::process::Process;
-use crate::signal::{Disposition, Signal, SignalSet};
+use crate::signal::{Signal, SignalSet};
 
 /// Ticks of `/proc/PID/stat` in a second (`sysconf(_SC_CLK_TCK)`).
 const TICKS_PER_SECOND: u64 = 100;
@@ -49,6 +49,19 @@ impl PidDirs {
     }
 }
 
+/// The process whose `/proc/self` a mount shows: known only after the mount is made.
+pub type EntryProcess = Arc<OnceLock<Weak<Process>>>;
+
+/// `self/stat`, `self/status`, `self/comm` and `self/wchan` of the process that will be in `entry`.
+pub fn self_files(entry: &EntryProcess) -> Vec<(String, Provider)> {
+    let file = |name: &str, render: fn(&Process) -> Vec<u8>| {
+        let entry = entry.clone();
+        let render = move || entry.get().and_then(Weak::upgrade).map(|process| render(&process)).unwrap_or_default();
+        (format!("self/{name}"), Arc::new(render) as Provider)
+    };
+    vec![file("stat", stat_of), file("status", status_of), file("comm", comm_of), file("wchan", wchan_of)]
+}
+
 /// The files of a process. They hold no process alive; of one that has ended they are empty.
 pub(crate) fn files_of(process: &Arc<Process>) -> Vec<PidFile> {
     let weak = Arc::downgrade(process);
@@ -59,15 +72,13 @@ pub(crate) fn files_of(process: &Arc<Process>) -> Vec<PidFile> {
         PidFile { name, mode, uid, provider }
     };
     vec![
-        file("stat", 0o444, |process| stat(&process.info(), process.spec.cgroup.memory_stats().current)),
+        file("stat", 0o444, stat_of),
         file("status", 0o444, status_of),
-        file("comm", 0o444, |process| format!("{}\n", process.info().comm()).into_bytes()),
+        file("comm", 0o444, comm_of),
         file("cmdline", 0o444, |process| cmdline(&process.spec.args)),
         // only the user itself may look, as PTRACE_MODE_READ has it
         file("environ", 0o400, |process| environ(&process.spec.env)),
-        file("wchan", 0o444, |process| {
-            process.waiting().map_or_else(|| "0".to_owned(), |waiting| waiting.channel.to_string()).into_bytes()
-        }),
+        file("wchan", 0o444, wchan_of),
     ]
 }
 
@@ -85,6 +96,18 @@ pub(crate) fn files_of_pause(info: ProcessInfo) -> Vec<PidFile> {
         file("cmdline", |info| cmdline(&info.args)),
         file("wchan", |_| b"signal".to_vec()),
     ]
+}
+
+fn stat_of(process: &Process) -> Vec<u8> {
+    stat(&process.info(), process.spec.cgroup.memory_stats().current)
+}
+
+fn comm_of(process: &Process) -> Vec<u8> {
+    format!("{}\n", process.info().comm()).into_bytes()
+}
+
+fn wchan_of(process: &Process) -> Vec<u8> {
+    process.waiting().map_or_else(|| "0".to_owned(), |waiting| waiting.channel.to_string()).into_bytes()
 }
 
 fn status(info: &ProcessInfo, memory_bytes: u64) -> ProcessStatus {
@@ -132,6 +155,7 @@ mod tests {
     use super::*;
     use crate::pidns::PidNs;
     use crate::process::testing::process_in;
+    use crate::signal::Disposition;
 
     fn text(files: &[PidFile], name: &str) -> String {
         let file = files.iter().find(|file| file.name == name).expect("it is there");

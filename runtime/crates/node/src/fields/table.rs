@@ -6,7 +6,7 @@ use super::{Field, Support, Type};
 const LIFECYCLE: &str = "the full pod lifecycle is not built yet";
 const ONE_NODE: &str = "there is one node, and every pod runs on it";
 const NO_LSM: &str = "a WebAssembly program is confined by its engine, there is no Linux security module beside it";
-const NAMESPACES: &str = "namespaces cannot be shared with the node or between containers yet";
+const NAMESPACES: &str = "a pod shares no namespace with the node: there is nothing of the host that it may see";
 const VOLUME: &str = "use emptyDir, configMap, secret, downwardAPI, projected or hostPath";
 const WINDOWS: &str = "there is no Windows node";
 
@@ -65,7 +65,7 @@ static POD_SPEC: Type = Type {
         f("serviceAccount", Accepted),
         f("serviceAccountName", Accepted),
         f("setHostnameAsFQDN", Works),
-        f("shareProcessNamespace", Refused(NAMESPACES)),
+        f("shareProcessNamespace", Works),
         f("subdomain", Works),
         f("terminationGracePeriodSeconds", Works),
         f("tolerations", NoEffect(ONE_NODE)),

@@ -229,6 +229,7 @@ impl Worker {
             limits: pod_limits(&spec),
             host_aliases: aliases.collect(),
             dns: dns::settings(&spec, &self.reference.namespace, domain),
+            share_process_namespace: spec.share_process_namespace == Some(true),
         };
         match self.shared.runtime.run_pod_sandbox(config) {
             Ok(sandbox) => {

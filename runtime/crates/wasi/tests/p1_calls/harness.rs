@@ -170,7 +170,8 @@ impl World {
     pub fn process(&self, setup: Setup) -> Arc<Process> {
         let owned = |text: &&str| (*text).to_owned();
         let spec = ProcessSpec {
-            pid: 1,
+            pids: wasmpod_kernel::pidns::PidNs::new(),
+            ppid: 0,
             name: "web/app".into(),
             args: setup.args.iter().map(owned).collect(),
             env: setup.env.iter().map(|(name, value)| (owned(name), owned(value))).collect(),

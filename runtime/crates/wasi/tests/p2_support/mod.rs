@@ -69,7 +69,8 @@ impl World {
             .build()
             .unwrap();
         let spec = ProcessSpec {
-            pid: 1,
+            pids: wasmpod_kernel::pidns::PidNs::new(),
+            ppid: 0,
             name: name.to_owned(),
             args: args.iter().map(|&arg| arg.to_owned()).collect(),
             env: env.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
