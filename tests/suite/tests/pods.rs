@@ -45,6 +45,8 @@ pods! {
     config_env "config-env.yaml" exits 0, real;
     cpu_limited "cpu-limited.yaml" exits 0, real;
     crashloop "crashloop.yaml" exits 1, simulated;
+    deadlock "deadlock.yaml" exits 3, simulated;
+    determinism "determinism.yaml" exits 0, real;
     exit_code "exit-code.yaml" exits 1, real;
     grace "grace.yaml" exits 1, real;
     hello "hello.yaml" exits 0, real;
@@ -221,6 +223,55 @@ mod check {
         {
             assert_eq!(stderr.matches(wait).count(), 1, "{stderr}");
         }
+    }
+
+    pub fn deadlock(run: &Outcome) {
+        let stderr = run.stderr();
+        // times and the client's port are the seed's
+        let without_numbers: Vec<String> = stderr
+            .lines()
+            .filter_map(|line| line.strip_prefix("wasmpod: "))
+            .skip_while(|line| !line.starts_with("deadlock at "))
+            .map(|line| {
+                let words = line.split(' ').map(|word| match word.trim_matches(['(', ')', ',', ':']) {
+                    time if time.contains('.') && !time.contains(':') && time.starts_with('0') => "TIME",
+                    socket if socket.starts_with("10.244.0.") && socket.ends_with(":9000") => "SERVER",
+                    socket if socket.starts_with("10.244.0.") => "CLIENT",
+                    _ => word,
+                });
+                words.collect::<Vec<_>>().join(" ")
+            })
+            .filter(|line| !line.starts_with("reproduce with"))
+            .collect();
+        assert_eq!(
+            without_numbers,
+            [
+                "deadlock at TIME nothing can run, and no timer is set",
+                "patient/no-you-first (pid 1) waits since TIME for tcp receive CLIENT to SERVER whose other end polite/after-you holds",
+                "polite/after-you (pid 1) waits since TIME for tcp receive SERVER to CLIENT whose other end patient/no-you-first holds",
+                "they wait in a circle: patient/no-you-first waits for polite/after-you (tcp receive CLIENT to SERVER polite/after-you waits for patient/no-you-first (tcp receive SERVER to CLIENT",
+                "still running: polite/after-you",
+                "still running: patient/no-you-first",
+            ]
+        );
+        assert!(stderr.contains("reproduce with: wasmpod play specs/pods/deadlock.yaml --virtual-time --seed "));
+    }
+
+    pub fn determinism(run: &Outcome) {
+        all_fine(run, &[("mix", "server"), ("mix", "a"), ("mix", "b"), ("mix", "see"), ("far", "c")]);
+        assert_eq!(run.of("mix/server").last().map(String::as_str), Some("served 9 lines"));
+        assert!(run.of("far/c")[0].starts_with("c: 3 lines, last "), "{}", run.stdout());
+        let see = run.of("mix/see");
+        // whatever a host's floating point gives, a not-a-number has the canonical bits, or those with the sign turned
+        assert!(
+            see.contains(&"nan [7ff8000000000000, fff8000000000000, 7ff8000000000000, 7ff8000000000000]".to_owned())
+        );
+        assert!(see.contains(&"nan 7fc00000".to_owned()), "{see:?}");
+        let image = see.iter().find(|line| line.starts_with("/det_mix.wasm ")).expect("it is listed");
+        assert!(
+            image.contains("Some(SystemTime { tv_sec: 0, tv_nsec: 0 })"),
+            "an image's files have one time: {image}"
+        );
     }
 
     pub fn exit_code(run: &Outcome) {

@@ -10,11 +10,13 @@
 //! - [`exec`]: finding a program in a root filesystem.
 //! - [`rootfs`]: a container's mount namespace, `/proc`, `/dev` and `/etc` included.
 //! - [`log`]: the container's log in CRI format.
+//! - [`deadlock`]: who waits for what, when nothing can ever happen again.
 //! - [`events`]: what is told to the node agent.
 //! - [`mod@publish`]: a port of this machine's loopback that leads into a pod.
 #![forbid(unsafe_code)]
 
 pub mod container;
+pub mod deadlock;
 pub mod events;
 pub mod exec;
 pub mod holdings;

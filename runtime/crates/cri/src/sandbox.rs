@@ -176,6 +176,11 @@ impl Sandbox {
         &self.cgroup
     }
 
+    /// The newest run of each container, by name.
+    pub fn containers(&self) -> Vec<Arc<Container>> {
+        self.containers.lock().values().cloned().collect()
+    }
+
     /// Where the pod's logs are: `<namespace>_<name>_<uid>`, as under `/var/log/pods`.
     pub fn log_dir(&self) -> PathBuf {
         let SandboxConfig { namespace, name, uid, .. } = &self.config;

@@ -68,6 +68,8 @@ pub enum BlockOnError {
         at: Instant,
         /// The names of the tasks that wait, in the order in which they were spawned.
         waiting: Vec<String>,
+        /// What the caller's own report said while they still waited ([`Sim::block_on_or`]).
+        report: Vec<String>,
     },
     /// The real backend could not be started.
     #[error("the runtime could not be started: {0}")]
@@ -136,6 +138,16 @@ impl Sim {
         &self.inner.entropy
     }
 
+    /// The order in which tasks ran so far: how often one was polled, and a hash over which and at what time. Two runs with the same
+    /// numbers went through the same steps, whether the steps left a line in the journal or not. Nothing in real time.
+    pub fn order(&self) -> Option<(u64, u64)> {
+        match &self.inner.backend {
+            Backend::Virtual(core) => Some(core.trace()),
+            #[cfg(feature = "real")]
+            Backend::Real(_) => None,
+        }
+    }
+
     /// The journal of this run.
     pub fn journal(&self) -> &Journal {
         &self.inner.journal
@@ -198,9 +210,20 @@ impl Sim {
 
     /// Runs `main` to its end on this thread, and everything it spawned beside it. Tasks that are left when `main` ends are
     /// dropped (virtual) or shut down in the background (real).
+    ///
+    /// # Errors
+    /// [`BlockOnError::Deadlock`] in virtual time, if nothing can ever happen again.
     pub fn block_on<F: Future>(&self, main: F) -> Result<F::Output, BlockOnError> {
+        self.block_on_or(main, &Vec::new)
+    }
+
+    /// [`Sim::block_on`]; in a deadlock `report` is asked for more, before the tasks that wait are dropped.
+    ///
+    /// # Errors
+    /// As [`Sim::block_on`].
+    pub fn block_on_or<F: Future>(&self, main: F, report: &dyn Fn() -> Vec<String>) -> Result<F::Output, BlockOnError> {
         match &self.inner.backend {
-            Backend::Virtual(core) => core.block_on(main),
+            Backend::Virtual(core) => core.block_on(main, report),
             #[cfg(feature = "real")]
             Backend::Real(runtime) => Ok(runtime.block_on(main)),
         }

@@ -19,6 +19,9 @@ type TaskId = u64;
 
 /// The id of the future given to `block_on`, which is not in the task table.
 const MAIN: TaskId = 0;
+/// FNV-1a's basis and prime, here over words instead of bytes: quick, and no attacker chooses the input.
+const TRACE_START: u64 = 0xcbf2_9ce4_8422_2325;
+const TRACE_PRIME: u64 = 0x0000_0100_0000_01b3;
 
 pub(crate) struct Core {
     now: AtomicU64,
@@ -30,6 +33,9 @@ pub(crate) struct Core {
     ready: Mutex<Vec<Arc<Woken>>>,
     /// Decides which of the tasks that can run is next.
     order: Mutex<Stream>,
+    /// How often a task was polled, and a hash over which and when: what two runs in the same order agree on.
+    polls: AtomicU64,
+    trace: AtomicU64,
 }
 
 struct Slot {
@@ -69,6 +75,8 @@ impl Core {
             next_task: AtomicU64::new(MAIN + 1),
             ready: Mutex::default(),
             order: Mutex::new(entropy.stream("sim/order")),
+            polls: AtomicU64::new(0),
+            trace: AtomicU64::new(TRACE_START),
         })
     }
 
@@ -83,7 +91,11 @@ impl Core {
         woken.wake();
     }
 
-    pub(crate) fn block_on<F: Future>(self: &Arc<Self>, main: F) -> Result<F::Output, BlockOnError> {
+    pub(crate) fn block_on<F: Future>(
+        self: &Arc<Self>,
+        main: F,
+        report: &dyn Fn() -> Vec<String>,
+    ) -> Result<F::Output, BlockOnError> {
         let mut main = pin!(main);
         let main_woken = Arc::new(Woken { id: MAIN, queued: AtomicBool::new(false), core: Arc::downgrade(self) });
         main_woken.wake_by_ref();
@@ -92,9 +104,10 @@ impl Core {
                 if self.advance() {
                     continue;
                 }
-                break Err(self.deadlock());
+                break Err(self.deadlock(report));
             };
             next.queued.store(false, Ordering::Release);
+            self.note_poll(next.id);
             if next.id == MAIN {
                 let waker = Waker::from(main_woken.clone());
                 if let Poll::Ready(output) = main.as_mut().poll(&mut Context::from_waker(&waker)) {
@@ -106,6 +119,21 @@ impl Core {
         };
         self.drop_tasks();
         result
+    }
+
+    /// How often a task was polled so far, and the hash over which and when.
+    pub(crate) fn trace(&self) -> (u64, u64) {
+        (self.polls.load(Ordering::Relaxed), self.trace.load(Ordering::Relaxed))
+    }
+
+    /// One thread polls, so that loading and storing is one step.
+    fn note_poll(&self, id: TaskId) {
+        self.polls.fetch_add(1, Ordering::Relaxed);
+        let mixed =
+            [id, self.now.load(Ordering::Relaxed)].iter().fold(self.trace.load(Ordering::Relaxed), |hash, word| {
+                (hash ^ word).wrapping_mul(TRACE_PRIME).rotate_left(23)
+            });
+        self.trace.store(mixed, Ordering::Relaxed);
     }
 
     /// The next task to run: any of those that can, as the seed says.
@@ -152,9 +180,9 @@ impl Core {
         true
     }
 
-    fn deadlock(&self) -> BlockOnError {
+    fn deadlock(&self, report: &dyn Fn() -> Vec<String>) -> BlockOnError {
         let waiting = self.tasks.lock().values().map(|slot| slot.name.clone()).collect();
-        BlockOnError::Deadlock { at: self.now(), waiting }
+        BlockOnError::Deadlock { at: self.now(), waiting, report: report() }
     }
 
     fn drop_tasks(&self) {

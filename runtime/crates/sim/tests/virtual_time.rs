@@ -351,3 +351,28 @@ proptest! {
         prop_assert_eq!(fired.len(), delays.len());
     }
 }
+
+#[test]
+fn the_hash_of_the_order_is_the_same_for_one_seed_and_another_for_another_order() {
+    let run = |seed| {
+        let sim = Sim::new_virtual(seed);
+        let clock = sim.clock().clone();
+        let tasks: Vec<_> = (0..8)
+            .map(|n| {
+                let clock = clock.clone();
+                sim.spawn(format!("task {n}"), async move { clock.sleep(Duration::from_millis(1)).await })
+            })
+            .collect();
+        sim.block_on(async {
+            for task in tasks {
+                task.await.expect("it ends");
+            }
+        })
+        .expect("no deadlock");
+        sim.order().expect("time is virtual")
+    };
+    let (polls, hash) = run(1);
+    assert!(polls >= 16, "{polls}");
+    assert_eq!(run(1), (polls, hash));
+    assert_ne!(run(2).1, hash);
+}

@@ -17,12 +17,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
-use wasmpod_cri::{Protocol, Published, publish};
+use wasmpod_cri::{Protocol, Published, deadlock, publish};
 use wasmpod_node::events::EventType;
 use wasmpod_node::lifecycle::back_off::go_duration;
 use wasmpod_node::lifecycle::phase::Phase;
 use wasmpod_node::{PodHandle, PodRequest};
-use wasmpod_sim::{HostSignal, HostSignals, Sim, Sleep};
+use wasmpod_sim::{BlockOnError, HostSignal, HostSignals, Sim, Sleep};
 
 use super::args::{Args, Publish};
 use super::output::Printer;
@@ -73,12 +73,18 @@ pub fn run(
     let handles: Vec<Arc<PodHandle>> = pods.into_iter().map(|request| Arc::new(world.agent.run_pod(request))).collect();
     let ports = Ports::open(sim, printer, &handles, targets);
     let mut session = Session { printer, handles: &handles, stopped: None, killed: false, notes: Vec::new() };
-    let exit = match sim.block_on(session.watch(sim, args.timeout, signals)) {
+    let blocked = || deadlock::report(&world.runtime);
+    let exit = match sim.block_on_or(session.watch(sim, args.timeout, signals), &blocked) {
         Ok(exit) => exit,
-        Err(error) => {
-            session.notes.push(error.to_string());
+        Err(BlockOnError::Deadlock { at, report, .. }) => {
+            session.notes.push(format!("deadlock at {at}: nothing can run, and no timer is set"));
+            session.notes.extend(report);
             session.notes.extend(not_ended(&handles));
             Exit::Deadlock
+        }
+        Err(error) => {
+            session.notes.push(error.to_string());
+            Exit::Internal
         }
     };
     let mut notes = session.notes;
@@ -88,6 +94,9 @@ pub fn run(
     }
     // after the last pod it is nothing, or something leaks
     sim.journal().event("node", format_args!("holds {}", world.runtime.holdings()));
+    if let Some((polls, hash)) = sim.order() {
+        sim.journal().event("sim", format_args!("order {hash:016x} of {polls} polls"));
+    }
     let journal = sim.journal().finish().unwrap_or_else(|error| {
         notes.push(format!("the journal is not complete: {error}"));
         None

@@ -88,4 +88,6 @@ pub struct SocketInfo {
     pub inode: u64,
     /// False while it waits in an accept queue.
     pub accepted: bool,
+    /// The path of the cgroup that it is charged to, which is its container's; empty for one of the node.
+    pub owner: String,
 }

@@ -119,6 +119,7 @@ mod tests {
             drops: 0,
             inode: 1076,
             accepted: true,
+            owner: String::new(),
         }
     }
 

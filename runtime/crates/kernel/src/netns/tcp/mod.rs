@@ -373,6 +373,7 @@ impl TcpSocket {
             drops: 0,
             inode: self.id,
             accepted,
+            owner: self.memory.as_ref().map_or_else(String::new, |memory| memory.path().to_owned()),
         })
     }
 }

@@ -383,6 +383,7 @@ impl UdpSocket {
             drops,
             inode: self.id,
             accepted: true,
+            owner: self.memory.as_ref().map_or_else(String::new, |memory| memory.path().to_owned()),
         })
     }
 }
