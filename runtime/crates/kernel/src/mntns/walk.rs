@@ -62,7 +62,7 @@ impl Walk<'_> {
             return Err(Errno::NotDir);
         }
         // `x/.` is the directory x, but under no name that could be removed
-        let dot = path == "." || path.ends_with("/.");
+        let mut dot = ends_in_dot(path);
         let mut must_be_dir = dot || path.ends_with('/');
         let mut left = Vec::new();
         push_steps(&mut left, path, false);
@@ -100,7 +100,8 @@ impl Walk<'_> {
                         }
                         stack.truncate(1);
                     }
-                    must_be_dir |= last && target.ends_with('/');
+                    dot |= last && ends_in_dot(&target);
+                    must_be_dir |= last && (dot || target.ends_with('/'));
                     push_steps(&mut left, &target, true);
                 }
                 FileType::Directory if !last => {
@@ -151,6 +152,12 @@ pub(crate) fn check_path(path: &str) -> Result<()> {
         _ if path.contains('\0') => Err(Errno::Inval),
         _ => Ok(()),
     }
+}
+
+/// True for `.`, `x/.` and `x/./`: the last name is a dot.
+fn ends_in_dot(path: &str) -> bool {
+    let path = path.trim_end_matches('/');
+    path == "." || path.ends_with("/.")
 }
 
 /// Puts the names of `path` on the stack of what is left to walk, the first on top.

@@ -92,6 +92,23 @@ fn a_slash_after_a_link_follows_it_but_not_to_remove_it() {
 }
 
 #[test]
+fn a_dot_at_the_end_is_one_with_slashes_after_it_and_in_the_target_of_a_link() {
+    let root = empty();
+    root.mkdir("d").unwrap();
+    root.put("f", "x").unwrap();
+    assert_eq!(root.rmdir_at(ROOT, "d/./"), Err(Errno::Inval));
+    assert_eq!(root.rename_at(ROOT, "d/.//", &root, "e"), Err(Errno::Busy));
+    assert_eq!(root.symlink_at(ROOT, "d", "new/./"), Err(Errno::NoEnt));
+    assert_eq!(root.put("new/./", "x"), Err(Errno::NoEnt));
+    root.symlink_at(ROOT, "f/.", "file").unwrap();
+    root.symlink_at(ROOT, "new/.", "new-file").unwrap();
+    root.symlink_at(ROOT, "d/.", "dir").unwrap();
+    assert_eq!(root.text("file").unwrap_err(), Errno::NotDir);
+    assert_eq!(root.put("new-file", "x"), Err(Errno::NoEnt));
+    assert_eq!(root.stat_at(ROOT, "dir", true).unwrap().file_type, FileType::Directory);
+}
+
+#[test]
 fn names_and_paths_have_a_limit() {
     let root = empty();
     let long = "n".repeat(NAME_MAX);
