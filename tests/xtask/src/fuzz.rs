@@ -137,7 +137,7 @@ fn build(root: &Path, target: &str) -> Result<PathBuf, FuzzError> {
     let built = root.join("target/fuzz");
     let this = std::env::current_exe().map_err(|source| FuzzError::Folder { path: "xtask".into(), source })?;
     let mut cargo = run::cargo();
-    cargo.args(["build", "--locked", "--bin", target]).arg("--manifest-path").arg(root.join("tests/fuzz/Cargo.toml"));
+    cargo.args(["build", "--bin", target]).arg("--manifest-path").arg(root.join("tests/fuzz/Cargo.toml"));
     cargo.arg("--target-dir").arg(&built).env("RUSTC_WRAPPER", this).env(WRAPPER, "1").current_dir(root);
     run::loudly(&mut cargo)?;
     Ok(built.join("debug").join(format!("{target}{}", std::env::consts::EXE_SUFFIX)))

@@ -5,6 +5,8 @@
 //! A map of the code:
 //! - [`manifest`]: bytes to `api::decode`; what is valid stays what it is when it is written and read again.
 //! - [`quantity`]: texts and sums of quantities against schoolbook arithmetic on decimal digits.
+//! - [`vfs`]: calls with paths against a model of a tree with links and mounts.
+//! - [`net`]: socket calls in three pods over links that change.
 //! - [`generate`]: inputs without a fuzzer.
 //!
 //! A body takes any bytes, is deterministic, and ends within a moment.
@@ -12,7 +14,9 @@
 
 pub mod generate;
 pub mod manifest;
+pub mod net;
 pub mod quantity;
+pub mod vfs;
 
 /// One fuzz target.
 #[derive(Debug, Clone, Copy)]
@@ -31,4 +35,6 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "manifest", run: manifest::run, text: true, generated: 300 },
     Target { name: "quantity", run: quantity::run, text: false, generated: 5000 },
+    Target { name: "vfs", run: vfs::run, text: false, generated: 1500 },
+    Target { name: "net", run: net::run, text: false, generated: 200 },
 ];

@@ -67,6 +67,16 @@ fn quantities_agree_with_schoolbook_arithmetic() {
 }
 
 #[test]
+fn paths_lead_where_a_model_of_linux_says() {
+    seeds_and_generated("vfs");
+}
+
+#[test]
+fn bytes_arrive_in_order_complete_and_at_the_right_socket() {
+    seeds_and_generated("net");
+}
+
+#[test]
 fn every_target_has_a_binary_and_seeds() {
     let manifest = fs::read_to_string(here("../Cargo.toml")).unwrap();
     for Target { name, .. } in TARGETS {

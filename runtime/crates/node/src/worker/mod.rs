@@ -109,8 +109,7 @@ impl Worker {
                 }
             }
             if let Some(action) = next {
-                // in a box of its own while it lasts: a pod that runs has no use for the room that starting takes
-                Box::pin(self.apply(action)).await;
+                self.apply(action).await;
                 self.tell_status();
                 continue;
             }
