@@ -70,7 +70,8 @@ fn start(args: &Args) -> Result<Exit, Failure> {
         .map_err(|error| Failure::usage(format!("error: --allow-hostpath: {error}")))?;
     let machine = |line| Failure { exit: Exit::Machine, lines: vec![line] };
     let sim = world::sim(args).map_err(machine)?;
-    let prepared = prepare::prepare(manifests, &host_paths, &sim, args.allow_nondeterminism).map_err(usage)?;
+    let rules = prepare::Rules { max_pods: args.max_pods, nondeterminism: args.allow_nondeterminism };
+    let prepared = prepare::prepare(manifests, &host_paths, &sim, rules).map_err(usage)?;
     let targets = session::publish_targets(&args.publish, &prepared.pods).map_err(usage)?;
     world::open_journal(args, &sim).map_err(Failure::usage)?;
 

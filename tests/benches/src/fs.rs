@@ -20,7 +20,7 @@ const TARGET: Target = Target::Most(0.2);
 /// If a guest fails.
 pub fn run(effort: Effort, report: &mut Report) -> anyhow::Result<()> {
     let sim = Sim::new_real(None, 2)?;
-    let node = Node::new(&sim, &Settings { cpus: 2, speed: None, cache: None })?;
+    let node = Node::new(&sim, &Settings { cpus: 2, speed: None, cache: None, ..Settings::default() })?;
     let wasi = HostWasi::new()?;
     let path = guest("bench_fs_p2");
     let program = wasi.load(&path)?;

@@ -15,7 +15,7 @@ use crate::{Effort, guest};
 /// If a guest fails.
 pub fn run(effort: Effort, report: &mut Report) -> anyhow::Result<()> {
     let sim = Sim::new_real(None, 2)?;
-    let node = Node::new(&sim, &Settings { cpus: 2, speed: None, cache: None })?;
+    let node = Node::new(&sim, &Settings { cpus: 2, speed: None, cache: None, ..Settings::default() })?;
     let unmetered = Unmetered::new()?;
     let rounds = effort.pick(2, 15);
     // each round takes some 200 ms

@@ -27,7 +27,10 @@ pub fn run(effort: Effort, report: &mut Report) -> anyhow::Result<()> {
     let mut virtual_time = Duration::ZERO;
     for round in 0..=effort.pick(3, 30) {
         let sim = Sim::new_virtual(round);
-        let node = Node::new(&sim, &Settings { cpus: 4, speed: Some(1_000_000_000), cache: Some(cache.path()) })?;
+        let node = Node::new(
+            &sim,
+            &Settings { cpus: 4, speed: Some(1_000_000_000), cache: Some(cache.path()), ..Settings::default() },
+        )?;
         let begin = real.clock().now();
         let output = node.run(&manifest)?;
         let took = real.clock().now().saturating_since(begin);

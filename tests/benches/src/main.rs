@@ -5,9 +5,10 @@
 //! - [`node`]: wasmpod in this process, as `wasmpod play` puts it together.
 //! - [`peer`]: the same guests on wasmtime-wasi, and on our system calls without metering.
 //! - [`report`]: samples, alternating rounds, the table.
-//! - [`tcp`], [`fuel`], [`share`], [`start`], [`fs`], [`hour`]: one file per number.
+//! - [`tcp`], [`fuel`], [`share`], [`start`], [`fs`], [`hour`], [`density`]: one file per number.
 #![forbid(unsafe_code)]
 
+mod density;
 mod fs;
 mod fuel;
 mod hour;
@@ -56,6 +57,8 @@ enum Bench {
     Hour,
     /// CPU limits over 10 seconds
     Share,
+    /// A thousand idle pods
+    Density,
 }
 
 /// How long to measure.
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
             Bench::Process => start::whole_process(effort, &mut report),
             Bench::Hour => hour::run(effort, &mut report),
             Bench::Share => share::run(effort, &mut report),
+            Bench::Density => density::run(effort, &mut report),
         };
         if let Err(error) = outcome {
             eprintln!("{bench:?} could not be measured: {error:#}");

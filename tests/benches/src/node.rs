@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use parking_lot::Mutex;
 use wasmpod_api::k8s_openapi::api::core::v1::PodStatus;
 use wasmpod_api::{Object, decode};
-use wasmpod_cri::runtime::NODE_STORAGE_BYTES;
+use wasmpod_cri::runtime::{DEFAULT_MAX_PODS, NODE_STORAGE_BYTES};
 use wasmpod_cri::{ImageSource, NodeConfig, Runtime, RuntimeConfig};
 use wasmpod_engine::{Engine, EngineConfig};
 use wasmpod_node::agent::{new_uid, node_facts};
@@ -32,6 +32,8 @@ const NODE_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 244, 0, 1));
 pub struct Node {
     /// Its world.
     pub sim: Sim,
+    /// Its runtime.
+    pub runtime: Runtime,
     agent: Agent,
     collector: Arc<Collector>,
     /// Times at which containers started, in the world's clock.
@@ -48,6 +50,22 @@ pub struct Settings<'a> {
     pub speed: Option<u64>,
     /// Where compiled programs are kept.
     pub cache: Option<&'a Path>,
+    /// Most pods of the node.
+    pub max_pods: usize,
+    /// Memory of the node, in bytes.
+    pub memory_bytes: u64,
+}
+
+impl Default for Settings<'_> {
+    fn default() -> Self {
+        Self {
+            cpus: 2,
+            speed: Some(1_000_000_000),
+            cache: None,
+            max_pods: DEFAULT_MAX_PODS,
+            memory_bytes: MEMORY_BYTES,
+        }
+    }
 }
 
 impl Node {
@@ -64,10 +82,12 @@ impl Node {
             None => engine.calibrate()?,
         };
         sim.set_fuel_per_second(speed);
-        let node = NodeConfig { cpus: settings.cpus, memory_bytes: MEMORY_BYTES, fuel_per_cpu_second: speed };
+        let memory_bytes = settings.memory_bytes;
+        let node =
+            NodeConfig { cpus: settings.cpus, memory_bytes, fuel_per_cpu_second: speed, max_pods: settings.max_pods };
         let config = RuntimeConfig { state_dir: state.path().to_owned(), node, log: Default::default() };
         let runtime = Runtime::new(config, sim, engine)?;
-        let facts = node_facts(u64::from(settings.cpus) * 1000, MEMORY_BYTES, NODE_STORAGE_BYTES, vec![NODE_IP]);
+        let facts = node_facts(u64::from(settings.cpus) * 1000, memory_bytes, NODE_STORAGE_BYTES, vec![NODE_IP]);
         let (sender, started) = channel();
         let collector = Arc::new(Collector { sim: sim.clone(), started: Mutex::new(sender), lines: Mutex::default() });
         let config = AgentConfig {
@@ -76,8 +96,8 @@ impl Node {
             objects: Objects::default(),
             observer: collector.clone(),
         };
-        let agent = Agent::new(sim, runtime, config);
-        Ok(Self { sim: sim.clone(), agent, collector, started, turn: AtomicU64::new(0), _state: state })
+        let agent = Agent::new(sim, runtime.clone(), config);
+        Ok(Self { sim: sim.clone(), runtime, agent, collector, started, turn: AtomicU64::new(0), _state: state })
     }
 
     /// From the bytes of a manifest to workers, as `play` does it. Images are paths of `.wasm` files.

@@ -30,7 +30,7 @@ const FOR_EVER: &str = "1000000000";
 /// If a pod does not start.
 pub fn run(effort: Effort, report: &mut Report) -> anyhow::Result<()> {
     let sim = Sim::new_real(None, 2)?;
-    let node = Node::new(&sim, &Settings { cpus: CPUS, speed: Some(SPEED), cache: None })?;
+    let node = Node::new(&sim, &Settings { cpus: CPUS, speed: Some(SPEED), cache: None, ..Settings::default() })?;
     let path = guest("bench_spin");
     node.run(&pod("warm", &[container("c", &path, &["1"], "")]))?;
     let containers = LIMITS.iter().enumerate().map(|(index, milli)| {

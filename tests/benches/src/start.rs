@@ -24,7 +24,7 @@ pub fn in_process(effort: Effort, report: &mut Report) -> anyhow::Result<()> {
     let manifest = pod("two", &[container("a", &images[0], &[], ""), container("b", &images[1], &[], "")]);
     let iterations: u32 = effort.pick(20, 300);
     let sim = Sim::new_real(None, 2)?;
-    let settings = Settings { cpus: 2, speed: Some(1_000_000_000), cache: Some(cache.path()) };
+    let settings = Settings { cpus: 2, speed: Some(1_000_000_000), cache: Some(cache.path()), ..Settings::default() };
     let node = Node::new(&sim, &settings)?;
     node.run(&manifest)?;
     let mut warm = Samples::default();

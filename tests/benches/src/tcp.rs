@@ -45,7 +45,10 @@ pub fn run(effort: Effort, report: &mut Report) -> anyhow::Result<()> {
     let rounds = effort.pick(2, 9);
     for workers in [2, 1] {
         let sim = Sim::new_real(None, workers)?;
-        let node = Node::new(&sim, &Settings { cpus: u32::try_from(workers)?, speed: None, cache: None })?;
+        let node = Node::new(
+            &sim,
+            &Settings { cpus: u32::try_from(workers)?, speed: None, cache: None, ..Settings::default() },
+        )?;
         let ping = Load { mode: "ping", size: PING_BYTES, count: effort.pick("2000", "20000").to_owned() };
         let bulk = Load { mode: "bulk", size: BULK_BYTES, count: effort.pick("2000", "16000").to_owned() };
         for load in [ping, bulk] {

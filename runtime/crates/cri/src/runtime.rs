@@ -25,8 +25,8 @@ use crate::{ContainerConfig, CriError};
 pub const NODE_STORAGE_BYTES: u64 = 2 << 30;
 /// Names in all writable layers and disk-backed volumes together.
 pub const NODE_STORAGE_INODES: u64 = 1_000_000;
-/// Most pods on the node, as the kubelet's default for maxPods.
-pub const MAX_PODS: usize = 110;
+/// Most pods on a node that is not told otherwise, as the kubelet's default for maxPods.
+pub const DEFAULT_MAX_PODS: usize = 110;
 
 /// What the simulated node has.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +37,8 @@ pub struct NodeConfig {
     pub memory_bytes: u64,
     /// What one CPU does in a second, in fuel.
     pub fuel_per_cpu_second: u64,
+    /// Most pods at once.
+    pub max_pods: usize,
 }
 
 /// How to make a [`Runtime`].
@@ -167,8 +169,9 @@ impl Runtime {
         if sandboxes.contains_key(&config.uid) {
             return Err(CriError::Sandbox(format!("a sandbox for the pod with UID {} is already there", config.uid)));
         }
-        if sandboxes.len() >= MAX_PODS {
-            return Err(CriError::Sandbox(format!("the node runs {MAX_PODS} pods already")));
+        let max_pods = self.inner.config.node.max_pods;
+        if sandboxes.len() >= max_pods {
+            return Err(CriError::Sandbox(format!("the node runs {max_pods} pods already")));
         }
         let sandbox = Sandbox::create(self, config)?;
         sandboxes.insert(sandbox.uid().to_owned(), sandbox.clone());

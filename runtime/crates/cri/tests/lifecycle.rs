@@ -27,7 +27,7 @@ fn node() -> Node {
     let sim = Sim::new_virtual(3);
     let dir = tempfile::tempdir().expect("a directory");
     let engine = Engine::new(&sim, EngineConfig::default()).expect("an engine");
-    let node = NodeConfig { cpus: 2, memory_bytes: 1 << 30, fuel_per_cpu_second: sim.fuel_per_second() };
+    let node = NodeConfig { cpus: 2, memory_bytes: 1 << 30, fuel_per_cpu_second: sim.fuel_per_second(), max_pods: 110 };
     let config = RuntimeConfig { state_dir: dir.path().to_owned(), node, log: LogLimits::default() };
     let runtime = Runtime::new(config, &sim, engine).expect("a runtime");
     Node { runtime, sim, _dir: dir }

@@ -273,7 +273,7 @@ impl<F: Future<Output = Exit>> Metered<F> {
     fn try_acquire(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.held.is_none() {
             let clock = self.sim.clock();
-            match self.client.poll_acquire(cx, clock.now()) {
+            match self.client.poll_acquire_now(cx) {
                 CpuDecision::Run { fuel } => {
                     self.throttled = None;
                     self.held = Some(Held { budget: fuel, spent: 0 });

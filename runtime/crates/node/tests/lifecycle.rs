@@ -109,7 +109,7 @@ impl World {
         };
         let images = PROGRAMS.into_iter().map(image).collect();
         let engine = Engine::new(&sim, EngineConfig::default()).unwrap();
-        let node = NodeConfig { cpus: 2, memory_bytes: 1 << 30, fuel_per_cpu_second: 1_000_000_000 };
+        let node = NodeConfig { cpus: 2, memory_bytes: 1 << 30, fuel_per_cpu_second: 1_000_000_000, max_pods: 110 };
         let state_dir = temp.path().join("state");
         let runtime = Runtime::new(RuntimeConfig { state_dir, node, log: Default::default() }, &sim, engine).unwrap();
         let recorder = Arc::new(Recorder { clock: sim.clock().clone(), lines: Mutex::default() });

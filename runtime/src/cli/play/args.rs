@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{ValueEnum, ValueHint};
 use wasmpod_cri::Protocol;
+use wasmpod_cri::runtime::DEFAULT_MAX_PODS;
 
 const PUBLISH_HELP: &str = "Open a port of this machine's loopback that leads to a port of a pod. Repeatable. Without POD it goes to \
     the only pod, or to the only one that has this containerPort. HOST_PORT 0 takes any free port";
@@ -72,6 +73,10 @@ pub struct Args {
     /// time, where auto is an error)
     #[arg(long, value_name = "FUEL_PER_SECOND|auto")]
     pub cpu_speed: Option<CpuSpeed>,
+
+    /// Most pods of the node, as the kubelet's flag of this name
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_PODS)]
+    pub max_pods: usize,
 }
 
 /// What is printed.

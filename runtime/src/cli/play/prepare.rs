@@ -7,7 +7,6 @@ use std::path::Path;
 
 use wasmpod_api::k8s_openapi::api::core::v1::{Container, Pod};
 use wasmpod_api::{Decoded, Diagnostic, Object, Severity};
-use wasmpod_cri::runtime::MAX_PODS;
 use wasmpod_cri::{ImageSource, Protocol};
 use wasmpod_node::PodRequest;
 use wasmpod_node::agent::new_uid;
@@ -44,16 +43,20 @@ impl Prepared {
     }
 }
 
-/// Checks and completes what the manifests hold. `nondeterminism` allows in virtual time what cannot be repeated.
+/// What the command line allows.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Most pods.
+    pub max_pods: usize,
+    /// In virtual time, what cannot be repeated.
+    pub nondeterminism: bool,
+}
+
+/// Checks and completes what the manifests hold.
 ///
 /// # Errors
 /// All problems, as lines for the user.
-pub fn prepare(
-    manifests: Manifests,
-    host_paths: &HostPaths,
-    sim: &Sim,
-    nondeterminism: bool,
-) -> Result<Prepared, Vec<String>> {
+pub fn prepare(manifests: Manifests, host_paths: &HostPaths, sim: &Sim, rules: Rules) -> Result<Prepared, Vec<String>> {
     let mut problems = Vec::new();
     let mut prepared = Prepared { pods: Vec::new(), objects: Objects::default(), warnings: manifests.warnings };
     for (turn, (decoded, base)) in manifests.objects.into_iter().enumerate() {
@@ -69,7 +72,7 @@ pub fn prepare(
                 check_fields(&decoded, pod, &mut prepared.warnings, &mut problems);
                 let images = find_images(&decoded, pod, &base, &mut problems);
                 check_host_paths(&decoded, pod, host_paths, &mut problems);
-                if sim.is_virtual() && !nondeterminism {
+                if sim.is_virtual() && !rules.nondeterminism {
                     refuse_host_paths(&decoded, pod, &mut problems);
                 }
                 problems[before..].sort_by_key(|problem| (problem.line, problem.column));
@@ -82,8 +85,9 @@ pub fn prepare(
     if lines.is_empty() && prepared.pods.is_empty() {
         lines.push("no Pod in these manifests: there is nothing to run".to_owned());
     }
-    if prepared.pods.len() > MAX_PODS {
-        lines.push(format!("{} pods: one node runs at most {MAX_PODS}", prepared.pods.len()));
+    if prepared.pods.len() > rules.max_pods {
+        let pods = prepared.pods.len();
+        lines.push(format!("{pods} pods: the node runs at most {} (--max-pods)", rules.max_pods));
     }
     if lines.is_empty() { Ok(prepared) } else { Err(lines) }
 }
@@ -209,6 +213,8 @@ mod tests {
 
     use super::*;
 
+    const RULES: Rules = Rules { max_pods: 110, nondeterminism: false };
+
     fn run(pods: &[(&str, &str)]) -> Result<Prepared, Vec<String>> {
         let temp = tempfile::tempdir().unwrap();
         std::fs::write(temp.path().join("a.wasm"), b"\0asm\x01\0\0\0").unwrap();
@@ -222,7 +228,7 @@ mod tests {
         let base: PathBuf = temp.path().to_owned();
         let objects = manifest.objects.into_iter().map(|object| (object, base.clone())).collect();
         let manifests = Manifests { objects, warnings: manifest.warnings };
-        prepare(manifests, &HostPaths::default(), &Sim::new_virtual(0), false)
+        prepare(manifests, &HostPaths::default(), &Sim::new_virtual(0), RULES)
     }
 
     fn problems(more: &str) -> Vec<String> {
@@ -275,7 +281,7 @@ mod tests {
         let map = wasmpod_api::decode("f.yaml", b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\n").unwrap();
         let objects = map.objects.into_iter().map(|object| (object, PathBuf::new())).collect();
         let manifests = Manifests { objects, warnings: Vec::new() };
-        let problems = prepare(manifests, &HostPaths::default(), &Sim::new_virtual(0), false).err().unwrap();
+        let problems = prepare(manifests, &HostPaths::default(), &Sim::new_virtual(0), RULES).err().unwrap();
         assert_eq!(problems, ["no Pod in these manifests: there is nothing to run"]);
     }
 

@@ -186,6 +186,27 @@ impl CpuClient {
         self.cgroup.cpu.locked(|sched| sched.release_and_park(self.id, used_fuel, now));
     }
 
+    /// [`CpuClient::poll_acquire`] at the time of the clock, which is read only if it matters.
+    pub fn poll_acquire_now(&mut self, cx: &mut Context<'_>) -> CpuDecision {
+        let resumed = self.cgroup.cpu.sched.lock().try_resume(self.id);
+        match resumed {
+            Some(fuel) => CpuDecision::Run { fuel },
+            None => {
+                let now = self.cgroup.cpu.clock.now();
+                self.poll_acquire(cx, now)
+            }
+        }
+    }
+
+    /// [`CpuClient::release_and_park`] at the time of the clock, which is read only if it matters.
+    pub fn release_and_park_now(&mut self, used_fuel: u64) {
+        let parked = self.cgroup.cpu.sched.lock().try_park(self.id, used_fuel);
+        if !parked {
+            let now = self.cgroup.cpu.clock.now();
+            self.release_and_park(used_fuel, now);
+        }
+    }
+
     /// Leaves the queue and gives up a turn that was granted and not taken, because the guest waits for something else.
     pub fn park(&mut self, now: Instant) {
         self.cgroup.cpu.locked(|sched| sched.park(self.id, now));

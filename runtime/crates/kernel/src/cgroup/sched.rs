@@ -26,6 +26,11 @@ use super::{DEFAULT_WEIGHT, MAX_WEIGHT, MIN_WEIGHT};
 /// executor comes to it.
 pub(super) const CLAIM_GRACE: Duration = Duration::from_millis(1);
 
+/// How many may wait before slices get shorter.
+const FULL_SLICES: u64 = 8;
+/// The shortest is this part of a slice: 1 ms, the least that is worth a switch to CFS on a machine of some CPUs.
+const SHORTEST_PART: u64 = 5;
+
 /// A cgroup here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct GroupId(usize);
@@ -67,6 +72,16 @@ impl Share {
         let delta = u128::from(fuel) * u128::from(self.inverse_weight);
         self.vruntime = self.vruntime.saturating_add(delta);
     }
+
+    /// Puts `used` in the place of `ahead`, which it was advanced by before.
+    fn settle(&mut self, ahead: u64, used: u64) {
+        if used >= ahead {
+            self.advance(used - ahead);
+        } else {
+            let delta = u128::from(ahead - used) * u128::from(self.inverse_weight);
+            self.vruntime = self.vruntime.saturating_sub(delta);
+        }
+    }
 }
 
 fn inverse(weight: u64) -> u64 {
@@ -94,6 +109,9 @@ struct Client {
     group: GroupId,
     share: Share,
     state: State,
+    /// Fuel of the slice that it was given, by which it and all above are advanced before it is used. Otherwise several CPUs that come
+    /// free during one slice would all go to the group that is next, whose lighter clients would run as much as its heavy one.
+    ahead: u64,
     /// Called when it may run, or when its limits change while it is throttled.
     waker: Option<Waker>,
 }
@@ -108,6 +126,8 @@ enum State {
     Granted { keep_until: Option<Instant> },
     /// Has a CPU and runs. `reservations` of limited cgroups go by the period of the grant.
     Running { reserved: u64, at: Reservation },
+    /// Holds nothing and wants nothing, but is still in the list of active entities: see [`Sched::try_park`].
+    Parked,
 }
 
 #[derive(Debug)]
@@ -117,6 +137,8 @@ pub(super) struct Sched {
     min_slice: u64,
     /// Clients that are granted a CPU or run on one.
     busy: usize,
+    /// Clients that are still in the lists although they want nothing.
+    parked: Vec<ClientId>,
     /// Counts what becomes active.
     sequence: u64,
     groups: Slab<Group>,
@@ -164,6 +186,7 @@ impl Sched {
             slice,
             min_slice,
             busy: 0,
+            parked: Vec::new(),
             sequence: 0,
             groups,
             clients: Slab::new(),
@@ -190,6 +213,7 @@ impl Sched {
     }
 
     pub(super) fn set_limits(&mut self, id: GroupId, weight: u64, quota: Option<u64>, now: Instant) {
+        self.settle_parked();
         let group = &mut self.groups[id.0];
         group.share.inverse_weight = inverse(weight);
         let occupied = !group.active.is_empty();
@@ -206,7 +230,7 @@ impl Sched {
     }
 
     pub(super) fn add_client(&mut self, group: GroupId) -> ClientId {
-        let client = Client { group, share: Share::new(DEFAULT_WEIGHT), state: State::Idle, waker: None };
+        let client = Client { group, share: Share::new(DEFAULT_WEIGHT), state: State::Idle, ahead: 0, waker: None };
         ClientId(self.clients.insert(client))
     }
 
@@ -236,6 +260,7 @@ impl Sched {
     }
 
     pub(super) fn stats(&mut self, id: GroupId, now: Instant) -> (u64, CpuStats) {
+        self.settle_parked();
         let group = &mut self.groups[id.0];
         let occupied = !group.active.is_empty();
         group.bandwidth.refresh(now, occupied);
@@ -248,7 +273,44 @@ impl Sched {
         (group.usage, stats)
     }
 
+    /// [`Sched::release_and_park`] of a client that ran without a limit while nobody waits: it stays in the lists, so that the next
+    /// [`Sched::try_resume`] need not put it there again. Two programs that answer each other come here with each message. False if
+    /// it must go the long way. No clock is read.
+    pub(super) fn try_park(&mut self, id: ClientId, used: u64) -> bool {
+        let client = &self.clients[id.0];
+        let State::Running { reserved, at } = client.state else { return false };
+        if self.groups[self.root.0].waiting > 0 || !self.expected.is_empty() || self.limited(client.group).is_some() {
+            return false;
+        }
+        self.charge(id, reserved, at, used, Instant::from_nanos(0)); // without limits no time matters
+        self.clients[id.0].state = State::Parked;
+        self.parked.push(id);
+        self.busy -= 1;
+        true
+    }
+
+    /// [`Sched::acquire`] of a client that was parked and finds a CPU free.
+    pub(super) fn try_resume(&mut self, id: ClientId) -> Option<u64> {
+        let client = &mut self.clients[id.0];
+        if client.state != State::Parked || self.busy >= self.cpus {
+            return None;
+        }
+        client.state = State::Running { reserved: self.slice, at: Reservation::default() };
+        self.parked.retain(|&parked| parked != id);
+        self.busy += 1;
+        Some(self.slice)
+    }
+
+    /// Takes the parked clients out of the lists: from here on it matters who is in them.
+    fn settle_parked(&mut self) {
+        while let Some(id) = self.parked.pop() {
+            self.clients[id.0].state = State::Idle;
+            self.deactivate(id);
+        }
+    }
+
     pub(super) fn acquire(&mut self, id: ClientId, waker: &Waker, now: Instant) -> Decision {
+        self.settle_parked();
         let state = self.clients[id.0].state;
         if let State::Running { reserved, .. } = state {
             return Decision::Run { fuel: reserved }; // asked again without a release: the same slice
@@ -271,7 +333,7 @@ impl Sched {
                 }
                 self.count_waiting(id, 1);
             }
-            State::Queued { .. } | State::Running { .. } => {}
+            State::Queued { .. } | State::Running { .. } | State::Parked => {}
         }
         self.clients[id.0].state = State::Queued { expected: false };
         self.set_waker(id, waker);
@@ -302,6 +364,7 @@ impl Sched {
 
     /// Charges `used` and leaves any state. `may_stay`: a used-up slice leaves the client in the queue if there is one.
     fn release_with(&mut self, id: ClientId, used: u64, now: Instant, may_stay: bool) {
+        self.settle_parked();
         let state = self.clients[id.0].state;
         let (reserved, at) = match state {
             State::Running { reserved, at } => (reserved, at),
@@ -310,7 +373,7 @@ impl Sched {
         };
         self.charge(id, reserved, at, used, now);
         match state {
-            State::Idle => return,
+            State::Idle | State::Parked => return,
             State::Queued { .. } => {
                 self.count_waiting(id, -1);
                 self.deactivate(id);
@@ -342,7 +405,7 @@ impl Sched {
     }
 
     fn run(&mut self, id: ClientId, now: Instant) -> Decision {
-        let mut fuel = self.slice;
+        let mut fuel = self.slice_now();
         let limited = self.limited(self.clients[id.0].group);
         let mut next = limited;
         while let Some(group) = next {
@@ -366,16 +429,38 @@ impl Sched {
 
     fn charge(&mut self, id: ClientId, reserved: u64, at: Reservation, used: u64, now: Instant) {
         let client = &mut self.clients[id.0];
-        client.share.advance(used);
+        let ahead = std::mem::take(&mut client.ahead);
+        client.share.settle(ahead, used);
         let mut next = Some(client.group);
         while let Some(group) = next {
             let group = &mut self.groups[group.0];
             group.usage = group.usage.saturating_add(used);
-            group.share.advance(used);
+            group.share.settle(ahead, used);
             if group.bandwidth.is_limited() {
                 group.bandwidth.refresh(now, !group.active.is_empty());
                 group.bandwidth.settle(at, reserved, used);
             }
+            next = group.parent;
+        }
+    }
+
+    /// A slice: shorter if many wait, so that each has its turn within a period and loses no quota, as CFS divides its latency.
+    fn slice_now(&self) -> u64 {
+        let waiting = self.groups[self.root.0].waiting as u64;
+        let shorter = self.slice * FULL_SLICES / waiting.max(FULL_SLICES);
+        shorter.max(self.slice / SHORTEST_PART).max(1)
+    }
+
+    /// Advances a client that is given a CPU by the slice that it will probably use.
+    fn advance_ahead(&mut self, id: ClientId) {
+        let ahead = self.slice_now();
+        let client = &mut self.clients[id.0];
+        client.ahead = ahead;
+        client.share.advance(ahead);
+        let mut next = Some(client.group);
+        while let Some(group) = next {
+            let group = &mut self.groups[group.0];
+            group.share.advance(ahead);
             next = group.parent;
         }
     }
@@ -420,6 +505,7 @@ impl Sched {
             }
             client.state = State::Granted { keep_until: expected.then(|| now + CLAIM_GRACE) };
             self.busy += 1;
+            self.advance_ahead(id);
             if expected {
                 self.expected.push(id);
                 self.watcher = None; // a new one is woken, so that it learns of this deadline

@@ -109,7 +109,8 @@ impl Worker {
                 }
             }
             if let Some(action) = next {
-                self.apply(action).await;
+                // in a box of its own while it lasts: a pod that runs has no use for the room that starting takes
+                Box::pin(self.apply(action)).await;
                 self.tell_status();
                 continue;
             }
