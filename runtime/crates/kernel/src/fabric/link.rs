@@ -5,8 +5,8 @@
 //! Pods without a link reach each other at once and pay one branch for it. What stays inside a pod never has a link.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use wasmpod_sim::{Entropy, Instant, Stream};
 
 use super::pump::{Event, Pump};
+use super::tap::{Packet, Segment, Tap, TcpFlags};
 use crate::{Errno, Result};
 
 /// The longest latency of a link. Longer ones are nearly always a mistake in the unit; hold is there for "for ever".
@@ -96,6 +97,13 @@ pub(crate) struct Links {
     entropy: Entropy,
     pump: Arc<Pump>,
     table: Mutex<BTreeMap<Path, Link>>,
+    tap: OnceLock<Tapped>,
+}
+
+/// The tap, and where initial sequence numbers come from: only a tap sees them.
+struct Tapped {
+    tap: Arc<dyn Tap>,
+    numbers: Mutex<Stream>,
 }
 
 struct Link {
@@ -111,7 +119,35 @@ struct Link {
 
 impl Links {
     pub(super) fn new(entropy: Entropy, pump: Arc<Pump>) -> Arc<Self> {
-        Arc::new(Self { used: AtomicBool::new(false), entropy, pump, table: Mutex::default() })
+        Arc::new(Self { used: AtomicBool::new(false), entropy, pump, table: Mutex::default(), tap: OnceLock::new() })
+    }
+
+    pub(super) fn set_tap(&self, tap: Arc<dyn Tap>) -> bool {
+        self.tap.set(Tapped { tap, numbers: Mutex::new(self.entropy.stream("net/isn")) }).is_ok()
+    }
+
+    /// True if somebody looks at packets.
+    pub(crate) fn tapped(&self) -> bool {
+        self.tap.get().is_some()
+    }
+
+    /// An initial sequence number; 0 if nobody looks.
+    pub(crate) fn initial_number(&self) -> u32 {
+        self.tap.get().map_or(0, |tapped| (tapped.numbers.lock().next_u64() >> 32) as u32)
+    }
+
+    /// Shows a packet to the tap, if there is one.
+    pub(crate) fn show(&self, from: SocketAddr, to: SocketAddr, segment: Segment<'_>) {
+        if let Some(tapped) = self.tap.get() {
+            tapped.tap.packet(&Packet { at: self.pump.wall(), from, to, segment });
+        }
+    }
+
+    /// Shows a segment without bytes, as those of a handshake are.
+    pub(crate) fn show_bare(&self, from: SocketAddr, to: SocketAddr, flags: TcpFlags, (seq, ack): (u32, u32)) {
+        let mss = mss(from);
+        let window = if flags.contains(TcpFlags::RST) { 0 } else { u16::MAX };
+        self.show(from, to, Segment::Tcp { seq, ack, flags, window, mss, payload: &[] });
     }
 
     /// True if there may be a link somewhere.
@@ -265,4 +301,17 @@ impl Link {
         let drawn = self.random.below(2 * jitter + 1);
         (self.props.latency + Duration::from_nanos(drawn)).saturating_sub(self.props.jitter)
     }
+}
+
+/// The largest IP packet of `eth0`.
+pub(crate) const MTU: usize = 1500;
+
+/// The bytes that IP and TCP headers take of a packet.
+pub(crate) fn tcp_headers(address: SocketAddr) -> usize {
+    if address.is_ipv4() { 20 + 20 } else { 40 + 20 }
+}
+
+/// The largest segment of a connection.
+pub(crate) fn mss(address: SocketAddr) -> u16 {
+    u16::try_from(MTU - tcp_headers(address)).unwrap_or(u16::MAX)
 }

@@ -11,6 +11,9 @@ mod dns;
 mod ipam;
 pub mod link;
 mod pump;
+pub mod tap;
+#[cfg(test)]
+mod tap_tests;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -223,6 +226,11 @@ impl Fabric {
     /// All links that were set: from, to, and what they are like.
     pub fn links(&self) -> Vec<(Ipv4Addr, Ipv4Addr, LinkProps)> {
         self.links.all().into_iter().map(|(path, props)| (path.from, path.to, props)).collect()
+    }
+
+    /// Shows every packet of connections that begin from now on, and of every datagram, to `tap`. False if there is a tap already.
+    pub fn set_tap(&self, tap: Arc<dyn tap::Tap>) -> bool {
+        self.links.set_tap(tap)
     }
 
     fn path(&self, from: IpAddr, to: IpAddr) -> Result<Path> {

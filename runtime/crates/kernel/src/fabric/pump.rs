@@ -36,6 +36,10 @@ impl Pump {
         self.sim.clock().now()
     }
 
+    pub(super) fn wall(&self) -> wasmpod_sim::UnixNanos {
+        self.sim.clock().wall()
+    }
+
     /// Runs `event` at `due`. Dropped if the fabric is gone.
     pub(crate) fn at(self: &Arc<Self>, due: Instant, event: Event) {
         let (start, task) = {

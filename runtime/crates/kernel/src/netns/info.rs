@@ -1,6 +1,7 @@
 //! What an onlooker sees of the sockets of a pod (`ss(8)`): a snapshot, not the sockets. Owns the types only.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::Family;
 
@@ -90,4 +91,26 @@ pub struct SocketInfo {
     pub accepted: bool,
     /// The path of the cgroup that it is charged to, which is its container's; empty for one of the node.
     pub owner: String,
+    /// How long it stays in [`TcpState::TimeWait`].
+    pub time_wait: Option<Duration>,
+}
+
+impl SocketInfo {
+    /// A connection in TIME-WAIT, which has no socket any more. Of an IPv6 socket's IPv4 connection the IPv4 addresses are left.
+    pub(super) fn time_wait(local: SocketAddr, remote: SocketAddr, left: Duration) -> Self {
+        Self {
+            protocol: Protocol::Tcp,
+            family: if local.is_ipv4() { Family::V4 } else { Family::V6 },
+            local,
+            remote,
+            state: TcpState::TimeWait,
+            rx_queue: 0,
+            tx_queue: 0,
+            drops: 0,
+            inode: 0,
+            accepted: true,
+            owner: String::new(),
+            time_wait: Some(left),
+        }
+    }
 }

@@ -39,6 +39,7 @@ pub use self::info::{Protocol, SocketInfo, TcpState};
 use self::names::Names;
 pub use self::names::{DnsConfig, HostsEntry, MAX_HOSTS_ENTRIES, MAX_SEARCH_DOMAINS};
 use self::ports::{Entry, PortTable};
+pub use self::ports::{MAX_TIME_WAIT, TIME_WAIT};
 use self::tcp::Listener;
 pub use self::tcp::{
     CONNECT_TIMEOUT, DEFAULT_RECV_BUFFER, DEFAULT_SEND_BUFFER, MAX_BACKLOG, MAX_RETRANSMITS, MAX_SEGMENTS,
@@ -200,12 +201,28 @@ impl NetNs {
     /// A snapshot of the sockets that have an address, by protocol and port.
     pub fn sockets(&self) -> Vec<SocketInfo> {
         let (tcp, udp) = {
-            let tables = self.tables.lock();
-            let tcp: Vec<_> = tables.tcp.all().filter_map(|entry| entry.socket.upgrade()).collect();
-            let udp: Vec<_> = tables.udp.all().filter_map(|entry| entry.socket.upgrade()).collect();
+            let mut tables = self.tables.lock();
+            tables.tcp.expire(self.clock.now());
+            let tcp: Vec<_> = tables.tcp.all().map(|(port, entry)| self.look_at(port, entry)).collect();
+            let udp: Vec<_> = tables.udp.all().filter_map(|(_, entry)| entry.socket.upgrade()).collect();
             (tcp, udp)
         };
-        tcp.iter().filter_map(|socket| socket.info()).chain(udp.iter().filter_map(|socket| socket.info())).collect()
+        // outside of the lock, which a socket takes
+        let tcp = tcp.into_iter().filter_map(|found| match found {
+            Ok(socket) => socket?.info(),
+            Err(over) => Some(over),
+        });
+        tcp.chain(udp.iter().filter_map(|socket| socket.info())).collect()
+    }
+
+    /// The socket of an entry, or what is left of one in TIME-WAIT.
+    fn look_at(&self, port: u16, entry: &Entry<TcpSocket>) -> std::result::Result<Option<Arc<TcpSocket>>, SocketInfo> {
+        match (entry.time_wait, entry.bound, entry.remote) {
+            (Some(until), Bound::One(ip), Some(remote)) => {
+                Err(SocketInfo::time_wait(SocketAddr::new(ip, port), remote, until - self.clock.now()))
+            }
+            _ => Ok(entry.socket.upgrade()),
+        }
     }
 
     /// True until the pod is taken off the fabric.
@@ -290,13 +307,19 @@ impl NetNs {
         self.links.between(path).then_some(path)
     }
 
+    /// The way to the pod that has an address, link or not; `None` inside of this one.
+    fn any_path_to_ip(&self, ip: IpAddr) -> Option<Path> {
+        let to = if self.is_local(ip) { None } else { self.fabric.upgrade()?.ipv4_of(ip) }?;
+        (to != self.ipv4).then_some(Path { from: self.ipv4, to })
+    }
+
     /// Tells the connections to another pod that the link to it has changed.
     pub(crate) fn link_changed(&self, other: &NetNs) {
         let other = [IpAddr::V4(other.ipv4), IpAddr::V6(other.ipv6)];
         let sockets: Vec<_> = {
             let tables = self.tables.lock();
             let there = |entry: &&Entry<TcpSocket>| entry.remote.is_some_and(|remote| other.contains(&remote.ip()));
-            tables.tcp.all().filter(there).filter_map(|entry| entry.socket.upgrade()).collect()
+            tables.tcp.all().map(|(_, entry)| entry).filter(there).filter_map(|entry| entry.socket.upgrade()).collect()
         };
         for socket in sockets {
             socket.link_changed();
@@ -369,6 +392,7 @@ impl NetNs {
     ) -> Result<u16> {
         let mut tables = self.tables.lock();
         let tables = &mut *tables;
+        tables.tcp.expire(self.clock.now());
         let (bound, id) = (Bound::One(source), socket.inode());
         if let Some(port) = port {
             let same = |entry: &Entry<TcpSocket>| entry.bound == bound && entry.remote == Some(remote);
@@ -383,7 +407,7 @@ impl NetNs {
         let port = tables.tcp.free_port_for(source, remote, &mut tables.random)?;
         let socket = socket.downgrade();
         let remote = Some(remote);
-        let entry = Entry { bound, reuse: false, listening: false, for_connect: true, remote, socket };
+        let entry = Entry { bound, reuse: false, listening: false, for_connect: true, remote, time_wait: None, socket };
         tables.tcp.insert(port, id, entry);
         Ok(port)
     }

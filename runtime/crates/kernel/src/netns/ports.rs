@@ -1,18 +1,25 @@
 //! One table of local ports per protocol: who holds which port, what conflicts, and which ephemeral port is free. Follows
 //! net/ipv4/inet_connection_sock.c and inet_hashtables.c where programs can tell. Owns no sockets: entries are weak.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Weak;
+use std::time::Duration;
 
-use wasmpod_sim::Stream as RandomStream;
+use wasmpod_sim::{Instant, Stream as RandomStream};
 
 use super::addr::Bound;
 use crate::{Errno, Result};
 
 /// Where ports come from that nobody asked for by number, as Linux' `ip_local_port_range`.
 pub(super) const EPHEMERAL_PORTS: RangeInclusive<u16> = 32_768..=60_999;
+
+/// How long the side that ended a connection first keeps its addresses and ports (Linux' `TCP_TIMEWAIT_LEN`).
+pub const TIME_WAIT: Duration = Duration::from_secs(60);
+/// The most connections of one pod in TIME-WAIT, as Linux' `tcp_max_tw_buckets`, but so that they neither take a large part of the ephemeral
+/// ports nor much memory, which nobody is charged for. Beyond it, the oldest ends early.
+pub const MAX_TIME_WAIT: usize = 4096;
 
 /// What a socket holds of the port table.
 pub(super) struct Entry<S> {
@@ -26,6 +33,8 @@ pub(super) struct Entry<S> {
     pub(super) for_connect: bool,
     /// The other end, if connected.
     pub(super) remote: Option<SocketAddr>,
+    /// The connection is over and in TIME-WAIT until then; there is no socket any more.
+    pub(super) time_wait: Option<Instant>,
     /// Whose it is.
     pub(super) socket: Weak<S>,
 }
@@ -34,11 +43,13 @@ pub(super) struct Entry<S> {
 pub(super) struct PortTable<S> {
     entries: BTreeMap<(u16, u64), Entry<S>>,
     ephemeral: Ephemeral,
+    /// What is in TIME-WAIT, the oldest first.
+    waiting: VecDeque<(Instant, u16, u64)>,
 }
 
 impl<S> Default for PortTable<S> {
     fn default() -> Self {
-        Self { entries: BTreeMap::new(), ephemeral: Ephemeral::default() }
+        Self { entries: BTreeMap::new(), ephemeral: Ephemeral::default(), waiting: VecDeque::new() }
     }
 }
 
@@ -49,8 +60,8 @@ impl<S> PortTable<S> {
     }
 
     /// All entries, by port.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Entry<S>> {
-        self.entries.values()
+    pub(super) fn all(&self) -> impl Iterator<Item = (u16, &Entry<S>)> {
+        self.entries.iter().map(|(&(port, _), entry)| (port, entry))
     }
 
     /// The entry of the socket `id`.
@@ -72,6 +83,26 @@ impl<S> PortTable<S> {
         let removed = self.entries.remove(&(port, id)).is_some();
         if removed && self.at(port).next().is_none() {
             self.ephemeral.set(port, false);
+        }
+    }
+
+    /// Keeps the entry of the connection `id`, whose socket is closed, in TIME-WAIT.
+    pub(super) fn time_wait(&mut self, port: u16, id: u64, now: Instant) {
+        let Some(entry) = self.entries.get_mut(&(port, id)) else { return };
+        let until = now + TIME_WAIT;
+        (entry.socket, entry.time_wait) = (Weak::new(), Some(until));
+        self.waiting.push_back((until, port, id));
+        if self.waiting.len() > MAX_TIME_WAIT
+            && let Some((_, port, id)) = self.waiting.pop_front()
+        {
+            self.remove(port, id);
+        }
+    }
+
+    /// Forgets what has been in TIME-WAIT for long enough. Whoever looks at the table calls this before.
+    pub(super) fn expire(&mut self, now: Instant) {
+        while let Some((_, port, id)) = self.waiting.pop_front_if(|(until, ..)| *until <= now) {
+            self.remove(port, id);
         }
     }
 
@@ -156,7 +187,7 @@ mod tests {
     use super::*;
 
     fn entry(bound: Bound, reuse: bool, listening: bool) -> Entry<()> {
-        Entry { bound, reuse, listening, for_connect: false, remote: None, socket: Weak::new() }
+        Entry { bound, reuse, listening, for_connect: false, remote: None, time_wait: None, socket: Weak::new() }
     }
 
     fn one(ip: &str) -> Bound {

@@ -59,6 +59,14 @@ fn tcp_line(index: usize, socket: &SocketInfo) -> String {
     let tx_queue = if listens { 0 } else { socket.tx_queue };
     // retransmission timeout, delayed-acknowledgement timeout, its flags, congestion window, slow-start threshold
     let timers = if listens { "100 0 0 10 0" } else { "20 4 30 10 -1" };
+    if let Some(left) = socket.time_wait {
+        let ticks = left.as_millis() / 10; // the clock that the kernel shows has 100 a second
+        let (local, remote) = (address(socket.local), address(socket.remote));
+        return format!(
+            "{index:4}: {local} {remote} 06 00000000:00000000 03:{ticks:08X} 00000000 {:5} {:8} 0 3 {:016x}",
+            0, 0, 0
+        );
+    }
     let inode = if socket.accepted { socket.inode } else { 0 };
     format!(
         "{index:4}: {} {} {:02X} {tx_queue:08X}:{:08X} 00:00000000 00000000 {:5} {:8} {inode} 1 {:016x} {timers}",
@@ -120,6 +128,7 @@ mod tests {
             inode: 1076,
             accepted: true,
             owner: String::new(),
+            time_wait: None,
         }
     }
 
@@ -132,6 +141,15 @@ mod tests {
         let header = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode                                                     ";
         let line = "   0: 00000000:07E8 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1076 1 0000000000000000 100 0 0 10 0                      ";
         assert_eq!(text, format!("{header}\n{line}\n"));
+    }
+
+    #[test]
+    fn time_wait_shows_how_long_it_lasts() {
+        let left = std::time::Duration::from_millis(59_990);
+        let over = SocketInfo::time_wait("127.0.0.1:80".parse().unwrap(), "127.0.0.1:4096".parse().unwrap(), left);
+        let text = render(TCP4_HEADER, Protocol::Tcp, Family::V4, TCP_WIDTH, &[over]);
+        let line = "   0: 0100007F:0050 0100007F:1000 06 00000000:00000000 03:0000176F 00000000     0        0 0 3 0000000000000000";
+        assert_eq!(text.lines().nth(1).unwrap(), format!("{line:149}"));
     }
 
     #[test]

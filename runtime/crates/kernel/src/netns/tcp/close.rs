@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::stream::Endpoint;
 use super::{Phase, TcpSocket};
 use crate::netns::Shutdown;
 use crate::{Errno, Result};
@@ -44,8 +45,14 @@ impl Drop for TcpSocket {
         if let Some(endpoint) = self.stream.get() {
             endpoint.close(abort);
         }
+        let waits = self.stream.get().is_some_and(Endpoint::time_waits);
         if let Some(port) = port {
-            self.ns.tables.lock().tcp.remove(port, self.id);
+            let mut tables = self.ns.tables.lock();
+            if waits {
+                tables.tcp.time_wait(port, self.id, self.ns.clock.now());
+            } else {
+                tables.tcp.remove(port, self.id);
+            }
         }
         match phase {
             Phase::Listening(listener) => {

@@ -17,6 +17,7 @@ use super::wire::Keepalive;
 use super::{Control, Phase, TcpSocket};
 use crate::cgroup::Cgroup;
 use crate::fabric::link::Path;
+use crate::fabric::tap::TcpFlags;
 use crate::netns::addr::{self, Bound};
 use crate::netns::wakers::Wakers;
 use crate::netns::{Family, NetNs};
@@ -35,6 +36,8 @@ pub(super) struct Request {
     pub(super) memory: Option<Arc<Cgroup>>,
     deadline: Instant,
     options: (usize, Option<Keepalive>),
+    /// The initial sequence number, which only a tap sees.
+    pub(super) isn: u32,
     /// Over a link: how it gets there.
     pub(super) handshake: Option<Handshake>,
     state: Mutex<RequestState>,
@@ -174,6 +177,7 @@ impl TcpSocket {
             memory: self.memory.clone(),
             deadline: self.ns.clock.now() + CONNECT_TIMEOUT,
             options: control.options.wire_options(),
+            isn: self.ns.links.initial_number(),
             handshake,
             state: Mutex::new(RequestState { outcome: Outcome::Waiting, wakers: Wakers::default(), timer: None }),
         });
@@ -186,9 +190,14 @@ impl TcpSocket {
                 result => result,
             };
         }
+        let (local, isn, links) = (request.local, request.isn, &self.ns.links);
+        links.show_bare(local, remote, TcpFlags::SYN, (isn, 0));
         match route.to.listener(remote) {
             Some(listener) => _ = listener.admit(&route.to, &request, false),
-            None => request.settle(Outcome::Failed(Errno::ConnRefused)),
+            None => {
+                links.show_bare(remote, local, TcpFlags::RST | TcpFlags::ACK, (0, isn.wrapping_add(1)));
+                request.settle(Outcome::Failed(Errno::ConnRefused));
+            }
         }
         match self.advance(&mut control) {
             Err(Errno::Again) => Err(Errno::InProgress),

@@ -136,7 +136,7 @@ impl Listener {
         let (of_client, child) = self.child(ns, id, request, template);
         if let Some(endpoint) = child.stream.get() {
             let sides = [request.wire_options(), child.control.lock().options.wire_options()];
-            endpoint.connection.wire_up(ns.links.clone(), path, sides);
+            endpoint.connection.wire_up(ns.links.clone(), Some(path), sides);
             endpoint.connection.set_half_open(Arc::downgrade(self), id);
         }
         let mut tables = ns.tables.lock();
@@ -172,7 +172,7 @@ impl Listener {
     fn child(&self, ns: &Arc<NetNs>, id: u64, request: &Request, template: Options) -> (Endpoint, Arc<TcpSocket>) {
         let server = Party { limit: UNACCEPTED_BUFFER, memory: self.memory.clone() };
         let client = Party { limit: request.limit, memory: request.memory.clone() };
-        let (of_client, of_server) = connection((request.local, client), (request.remote, server));
+        let (of_client, of_server) = connection((request.local, client), (request.remote, server), [request.isn, ns.links.initial_number()]);
         let child = TcpSocket::unaccepted(ns.clone(), id, self.family, self.memory.clone(), template, of_server);
         (of_client, child)
     }
@@ -184,6 +184,7 @@ impl Listener {
             listening: false,
             for_connect: false,
             remote: Some(request.local),
+            time_wait: None,
             socket: Arc::downgrade(child),
         }
     }
@@ -201,9 +202,12 @@ impl Listener {
             return Self::wait(state, request, waited);
         };
         let (of_client, child) = self.child(ns, id, request, state.template.clone());
-        if let Some((path, endpoint)) = request.path(ns).zip(child.stream.get()) {
+        let path = request.path(ns);
+        if let Some(endpoint) = child.stream.get().filter(|_| path.is_some() || ns.links.tapped()) {
             let sides = [request.wire_options(), child.control.lock().options.wire_options()];
+            let path = path.or_else(|| ns.any_path_to_ip(request.local.ip()).map(Path::back));
             endpoint.connection.wire_up(ns.links.clone(), path, sides);
+            endpoint.connection.show_handshake();
         }
         tables.tcp.insert(request.remote.port(), id, Self::entry(&child, request));
         state.queue.push_back(child);

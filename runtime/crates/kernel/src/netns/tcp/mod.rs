@@ -169,13 +169,14 @@ impl TcpSocket {
         let reuse = control.options.reuseaddr;
         let mut tables = self.ns.tables.lock();
         let tables = &mut *tables;
+        tables.tcp.expire(self.ns.clock.now());
         let port = match local.port() {
             0 => tables.tcp.free_port(&mut tables.random)?,
             port if tables.tcp.conflicts(port, self.id, bound, reuse) => return Err(Errno::AddrInUse),
             port => port,
         };
         let socket = self.me.clone();
-        let entry = Entry { bound, reuse, listening: false, for_connect: false, remote: None, socket };
+        let entry = Entry { bound, reuse, listening: false, for_connect: false, remote: None, time_wait: None, socket };
         tables.tcp.insert(port, self.id, entry);
         control.local = Some(SocketAddr::new(local.ip(), port));
         Ok(())
@@ -238,7 +239,7 @@ impl TcpSocket {
             let mut sides = [None; 2];
             sides[endpoint.side] = Some(self.control.lock().options.wire_options());
             let unknown = Options::default().wire_options(); // the other side's come when its socket is told
-            endpoint.connection.wire_up(self.ns.links.clone(), path, sides.map(|side| side.unwrap_or(unknown)));
+            endpoint.connection.wire_up(self.ns.links.clone(), Some(path), sides.map(|side| side.unwrap_or(unknown)));
         }
         endpoint.connection.link_changed();
         let (limit, keepalive) = self.control.lock().options.wire_options();
@@ -354,7 +355,7 @@ impl TcpSocket {
             None => {
                 let control = self.control.lock();
                 match &control.phase {
-                    Phase::Connecting(request) => (request.remote, (0, 0), true),
+                    Phase::Connecting(request) => (request.remote, (0, 1), true), // its SYN is not acknowledged
                     Phase::Listening(listener) => {
                         (SocketAddr::new(addr::wildcard(self.family), 0), listener.queued(), true)
                     }
@@ -374,6 +375,7 @@ impl TcpSocket {
             inode: self.id,
             accepted,
             owner: self.memory.as_ref().map_or_else(String::new, |memory| memory.path().to_owned()),
+            time_wait: None,
         })
     }
 }

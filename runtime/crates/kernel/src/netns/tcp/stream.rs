@@ -43,7 +43,9 @@ pub(super) struct Connection {
     pub(super) memory: [Option<Arc<Cgroup>>; 2],
     /// Which side sent its FIN first, plus one; 0 while none did.
     first_fin: AtomicU8,
-    /// Set when there is a link between the sides.
+    /// The initial sequence number of each side, which only a tap sees.
+    pub(super) isn: [u32; 2],
+    /// Set when there is a link between the sides, or a tap.
     pub(super) wire: OnceLock<Wire>,
 }
 
@@ -135,7 +137,7 @@ pub(super) struct Endpoint {
 }
 
 /// Connects two parties.
-pub(super) fn connection(client: (SocketAddr, Party), server: (SocketAddr, Party)) -> (Endpoint, Endpoint) {
+pub(super) fn connection(client: (SocketAddr, Party), server: (SocketAddr, Party), isn: [u32; 2]) -> (Endpoint, Endpoint) {
     let half = |party: Party| Half {
         state: Mutex::new(HalfState {
             queue: ByteQueue::new(party.memory),
@@ -158,6 +160,7 @@ pub(super) fn connection(client: (SocketAddr, Party), server: (SocketAddr, Party
         addrs: [local, remote],
         memory,
         first_fin: AtomicU8::new(0),
+        isn,
         wire: OnceLock::new(),
     });
     let of_client = Endpoint { connection: connection.clone(), side: 0, local, remote };

@@ -13,6 +13,7 @@ use super::listen::Listener;
 use super::stream::Endpoint;
 use crate::Errno;
 use crate::fabric::link::{Links, Path, Verdict};
+use crate::fabric::tap::TcpFlags;
 use crate::netns::NetNs;
 
 /// How long a server waits for the client's answer to its SYN-ACK: Linux gives up after five retries (`tcp_synack_retries`).
@@ -72,6 +73,7 @@ pub(super) fn send_syn(request: &Arc<Request>, attempt: u32) {
         let retry = move || _ = again.upgrade().map(|request| send_syn(&request, attempt + 1));
         pump.at(pump.now() + wait, Box::new(retry));
     }
+    handshake.links.show_bare(request.local, request.remote, TcpFlags::SYN, (request.isn, 0));
     let arrived = request.clone();
     handshake.send(handshake.path, move || arrive(&arrived));
 }
@@ -99,13 +101,19 @@ fn arrive(request: &Arc<Request>) {
         }
         Ok(None) => {} // dropped: the client tries again
         Err(errno) => {
-            let refused = request.clone();
+            let (refused, ack) = (request.clone(), request.isn.wrapping_add(1));
+            handshake.links.show_bare(remote, request.local, TcpFlags::RST | TcpFlags::ACK, (0, ack));
             handshake.send(handshake.path.back(), move || refused.settle(Outcome::Failed(errno)));
         }
     }
 }
 
 fn send_syn_ack(request: &Arc<Request>, handshake: &Handshake) {
+    if let Some(endpoint) = &*handshake.established.lock() {
+        let [of_client, of_server] = endpoint.connection.isn;
+        let numbers = (of_server, of_client.wrapping_add(1));
+        handshake.links.show_bare(request.remote, request.local, TcpFlags::SYN | TcpFlags::ACK, numbers);
+    }
     let client = request.clone();
     handshake.send(handshake.path.back(), move || {
         let endpoint = client.handshake.as_ref().and_then(|handshake| handshake.established.lock().take());

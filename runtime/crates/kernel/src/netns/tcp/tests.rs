@@ -17,6 +17,11 @@ fn read(socket: &TcpSocket, max: usize) -> Result<Vec<u8>> {
     Ok(buf)
 }
 
+/// The sockets that are not only in TIME-WAIT.
+fn open(ns: &NetNs) -> Vec<SocketInfo> {
+    ns.sockets().into_iter().filter(|socket| socket.state != TcpState::TimeWait).collect()
+}
+
 #[test]
 fn bytes_go_both_ways_and_shutdown_ends_one_of_them() {
     let world = World::new();
@@ -165,7 +170,7 @@ fn a_refused_connect_may_be_tried_again() {
     assert_eq!(listener.accept().unwrap().1, at("127.0.0.1:4000"));
     let unbound = world.tcp(&ns);
     assert_eq!(unbound.connect(at("127.0.0.1:7")), Err(Errno::ConnRefused));
-    assert!(unbound.local_addr().is_err() && ns.sockets().len() == 2, "the port is free again");
+    assert!(unbound.local_addr().is_err() && open(&ns).len() == 2, "the port is free again");
 }
 
 #[test]
@@ -213,7 +218,8 @@ fn reuseaddr_lets_a_server_return_while_its_connections_live() {
     client.write(b"still here").unwrap();
     assert_eq!(read(&connection, 20).unwrap(), b"still here");
     drop((again, connection));
-    assert!(start(false).is_ok());
+    assert_eq!(start(false).unwrap_err(), Errno::AddrInUse, "the server ended the connection first: TIME-WAIT");
+    assert!(start(true).is_ok());
 
     // bound twice is fine, listening twice is not
     let (one, two) = (world.tcp(&ns), world.tcp(&ns));
@@ -295,7 +301,7 @@ fn a_listener_that_closes_refuses_and_resets() {
     assert_eq!(waiting.take_connect_result(), Err(Errno::ConnRefused));
     assert_eq!(waiting.take_connect_result(), Err(Errno::NotConn), "reported once");
     drop((queued, waiting));
-    assert_eq!((ns.sockets(), world.memory.memory_stats().current), (vec![], 0));
+    assert_eq!((open(&ns), world.memory.memory_stats().current), (vec![], 0));
 }
 
 #[test]
@@ -334,7 +340,7 @@ fn a_flood_of_connects_is_bounded() {
     assert_eq!(world.tcp(&ns).connect(at("127.0.0.1:80")), Err(Errno::InProgress));
     while listener.accept().is_ok() {}
     drop(listener);
-    assert_eq!((ns.sockets(), world.memory.memory_stats().current), (vec![], 0));
+    assert_eq!((open(&ns), world.memory.memory_stats().current), (vec![], 0));
 }
 
 #[test]
@@ -582,6 +588,78 @@ proptest! {
             }
         }
         drop(sockets);
-        prop_assert_eq!((pods[0].sockets(), pods[1].sockets(), world.memory.memory_stats().current), (vec![], vec![], 0));
+        prop_assert_eq!((open(&pods[0]), open(&pods[1]), world.memory.memory_stats().current), (vec![], vec![], 0));
     }
+}
+
+#[test]
+fn who_ends_a_connection_first_keeps_its_addresses_for_a_minute() {
+    let world = World::new();
+    let ns = world.pod("a");
+    world.run(async {
+        let listener = world.listen(&ns, "127.0.0.1:80", 5);
+        let client = world.tcp(&ns);
+        client.bind(at("127.0.0.1:4000")).unwrap();
+        client.connect(at("127.0.0.1:80")).unwrap();
+        let server = listener.accept().unwrap().0;
+        drop(client);
+        assert_eq!(read(&server, 1).unwrap(), b"");
+        drop((server, listener));
+        let states: Vec<_> = ns.sockets().iter().map(|socket| (socket.state, socket.local.port())).collect();
+        assert_eq!(states, [(TcpState::TimeWait, 4000)]);
+        assert_eq!(world.tcp(&ns).bind(at("127.0.0.1:4000")), Err(Errno::AddrInUse));
+        assert_eq!(world.tcp(&ns).bind(at("127.0.0.1:80")), Ok(()), "the other side keeps nothing");
+        world.wait(crate::netns::TIME_WAIT - Duration::from_millis(1)).await;
+        assert_eq!(world.tcp(&ns).bind(at("0.0.0.0:4000")), Err(Errno::AddrInUse));
+        world.wait(Duration::from_millis(1)).await;
+        assert_eq!((ns.sockets().len(), world.tcp(&ns).bind(at("0.0.0.0:4000"))), (0, Ok(())));
+    });
+}
+
+#[test]
+fn a_server_that_closed_first_binds_again_with_reuseaddr_only_and_no_four_tuple_is_used_twice() {
+    let world = World::new();
+    let ns = world.pod("a");
+    let serve = |reuse| {
+        let socket = world.tcp(&ns);
+        socket.set_reuseaddr(reuse).unwrap();
+        socket.bind(at("127.0.0.1:80")).and_then(|()| socket.listen(5)).map(|()| socket)
+    };
+    let client_at = |port| {
+        let client = world.tcp(&ns);
+        client.set_reuseaddr(true).unwrap();
+        client.bind(SocketAddr::new("127.0.0.1".parse().unwrap(), port)).unwrap();
+        client.connect(at("127.0.0.1:80")).map(|()| client)
+    };
+    let listener = serve(true).unwrap();
+    let client = client_at(4000).unwrap();
+    let server = listener.accept().unwrap().0;
+    drop((server, client, listener));
+    assert_eq!(serve(false).unwrap_err(), Errno::AddrInUse);
+    let listener = serve(true).unwrap();
+    let client = client_at(4001).unwrap();
+    let server = listener.accept().unwrap().0;
+    drop((client, server));
+    assert_eq!(client_at(4001).unwrap_err(), Errno::AddrNotAvail);
+    assert!(client_at(4000).is_ok(), "the server waited there, and takes a new SYN");
+    // a reset leaves nothing behind
+    let client = client_at(4002).unwrap();
+    client.set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    assert!(client_at(4002).is_ok());
+}
+
+#[test]
+fn time_wait_is_bounded() {
+    let world = World::new();
+    let ns = world.pod("a");
+    let listener = world.listen(&ns, "127.0.0.1:80", 5);
+    for _ in 0..crate::netns::MAX_TIME_WAIT + 10 {
+        let client = world.tcp(&ns);
+        client.connect(at("127.0.0.1:80")).unwrap();
+        let server = listener.accept().unwrap();
+        drop(client);
+        drop(server);
+    }
+    assert_eq!(ns.sockets().len(), 1 + crate::netns::MAX_TIME_WAIT);
 }

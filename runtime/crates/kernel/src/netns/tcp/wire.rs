@@ -24,7 +24,8 @@ use super::TcpState;
 use super::listen::Listener;
 use super::stream::Connection;
 use crate::cgroup::Cgroup;
-use crate::fabric::link::{Links, Path, Verdict};
+use crate::fabric::link::{self, Links, MTU, Path, Verdict};
+use crate::fabric::tap::{self, TcpFlags};
 use crate::netns::ring::Ring;
 use crate::netns::wakers::Wakers;
 use crate::{Errno, Result};
@@ -38,11 +39,6 @@ pub const MAX_RETRANSMITS: u32 = 15;
 /// The most segments of one direction that are on their way. It bounds what is kept per segment when a program writes single bytes; what is
 /// written beyond goes in larger segments later.
 pub const MAX_SEGMENTS: usize = 1024;
-/// IP and TCP headers, which take bandwidth as well.
-const HEADERS_V4: usize = 20 + 20;
-const HEADERS_V6: usize = 40 + 20;
-/// The largest IP packet of `eth0`.
-pub(crate) const MTU: usize = 1500;
 
 /// `TCP_KEEPIDLE`, `TCP_KEEPINTVL` and `TCP_KEEPCNT` of a socket that has `SO_KEEPALIVE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +51,8 @@ pub(super) struct Keepalive {
 /// What delays a connection.
 pub(super) struct Wire {
     links: Arc<Links>,
-    /// From side 0 to side 1.
-    path: Path,
+    /// From side 0 to side 1; none inside of one pod.
+    path: Option<Path>,
     headers: usize,
     state: Mutex<State>,
 }
@@ -186,13 +182,13 @@ struct Later {
 
 impl Connection {
     /// Makes the connection one that takes the links of `path`, which leads from side 0 to side 1. `send_limits` are the sides' `SO_SNDBUF`.
-    pub(super) fn wire_up(self: &Arc<Self>, links: Arc<Links>, path: Path, options: [(usize, Option<Keepalive>); 2]) {
+    pub(super) fn wire_up(self: &Arc<Self>, links: Arc<Links>, path: Option<Path>, options: [(usize, Option<Keepalive>); 2]) {
         let (mut first, mut second) = (self.halves[0].state.lock(), self.halves[1].state.lock());
         if first.wired {
             return;
         }
         let now = links.pump().now();
-        let headers = if self.addrs[0].is_ipv4() { HEADERS_V4 } else { HEADERS_V6 };
+        let headers = link::tcp_headers(self.addrs[0]);
         let [of_first, of_second] = options;
         // what a side sends is in the half of the other one
         let mut sides =
@@ -241,7 +237,7 @@ impl Connection {
         let wire = self.wire.get()?;
         let mut state = wire.state.lock();
         let now = wire.links.pump().now();
-        let mut pass = Pass { connection: self, wire, state: &mut state, now, later: Later::default() };
+        let mut pass = Pass { connection: self, wire, state: &mut state, now, later: Later::default(), unseen: false };
         let result = act(&mut pass);
         pass.settle();
         pass.schedule();
@@ -308,6 +304,14 @@ impl Connection {
     /// The server's end waits for the client's acknowledgement before it can be accepted.
     pub(super) fn set_half_open(self: &Arc<Self>, listener: Weak<Listener>, id: u64) {
         self.with_wire(|pass| pass.state.half_open = Some((listener, id)));
+    }
+
+    /// Shows the handshake of a connection that was made at once, but for the SYN, which the tap has seen.
+    pub(super) fn show_handshake(&self) {
+        let Some(wire) = self.wire.get() else { return };
+        let ([client, server], [of_client, of_server]) = (self.addrs, self.isn.map(|number| number.wrapping_add(1)));
+        wire.links.show_bare(server, client, TcpFlags::SYN | TcpFlags::ACK, (self.isn[1], of_client));
+        wire.links.show_bare(client, server, TcpFlags::ACK, (of_client, of_server));
     }
 
     /// The number of the server's end while it is half open.
@@ -415,11 +419,50 @@ struct Pass<'a> {
     state: &'a mut State,
     now: Instant,
     later: Later,
+    /// What is sent now is only how this model learns something: the tap does not see it.
+    unseen: bool,
 }
 
 impl Pass<'_> {
-    fn path(&self, side: usize) -> Path {
-        if side == 0 { self.wire.path } else { self.wire.path.back() }
+    fn path(&self, side: usize) -> Option<Path> {
+        if side == 0 { self.wire.path } else { self.wire.path.map(Path::back) }
+    }
+
+    /// Hands a packet of `side` to the link; without one, it arrives now.
+    fn send(&self, side: usize, bytes: usize) -> Verdict {
+        match self.path(side) {
+            Some(path) => self.wire.links.send(path, bytes + self.wire.headers),
+            None => Verdict::Arrives(self.now),
+        }
+    }
+
+    /// False if what `side` sent does not arrive, as the link was cut meanwhile.
+    fn arrives(&self, side: usize) -> bool {
+        self.path(side).is_none_or(|path| self.wire.links.arrives(path))
+    }
+
+    /// Shows a segment of `side` to the tap: its flags, and `len` bytes from number `at` on.
+    fn show(&self, side: usize, flags: TcpFlags, at: u64, len: usize) {
+        if self.unseen || !self.wire.links.tapped() {
+            return;
+        }
+        let (sender, connection) = (&self.state.sides[side], self.connection);
+        let mut payload = [0; MTU];
+        let payload = &mut payload[..len.min(MTU)];
+        let offset = usize::try_from(at.saturating_sub(sender.base)).unwrap_or(usize::MAX);
+        let count = sender.buffer.copy(offset, payload);
+        let number = |side: usize, at: u64| connection.isn[side].wrapping_add(1).wrapping_add(at as u32);
+        let window = sender.advertised.saturating_sub(sender.received) >> tap::WINDOW_SCALE;
+        let (from, to) = (connection.addrs[side], connection.addrs[1 - side]);
+        let segment = tap::Segment::Tcp {
+            seq: number(side, at),
+            ack: number(1 - side, sender.received),
+            flags: flags | TcpFlags::ACK,
+            window: u16::try_from(window).unwrap_or(u16::MAX),
+            mss: link::mss(from),
+            payload: &payload[..count],
+        };
+        self.wire.links.show(from, to, segment);
     }
 
     fn mss(&self) -> usize {
@@ -485,7 +528,7 @@ impl Pass<'_> {
 
     /// Sends what the window takes.
     fn transmit(&mut self, side: usize) {
-        let (path, mss) = (self.path(side), self.mss() as u64);
+        let mss = self.mss() as u64;
         loop {
             let sender = &mut self.state.sides[side];
             if sender.over || sender.stalled || sender.held || sender.segments.len() >= MAX_SEGMENTS {
@@ -497,7 +540,15 @@ impl Pass<'_> {
             if bytes == 0 && !fin {
                 return;
             }
-            match self.wire.links.send(path, bytes as usize + self.wire.headers) {
+            let start = sender.nxt;
+            let verdict = self.send(side, bytes as usize);
+            if verdict != Verdict::Held {
+                let push = if bytes > 0 { TcpFlags::PSH } else { TcpFlags::empty() };
+                let flags = if fin { push | TcpFlags::FIN } else { push };
+                self.show(side, flags, start, bytes as usize);
+            }
+            let sender = &mut self.state.sides[side];
+            match verdict {
                 Verdict::Arrives(due) => {
                     sender.last_due = due.max(sender.last_due);
                     sender.nxt += bytes + u64::from(fin);
@@ -514,8 +565,11 @@ impl Pass<'_> {
         if self.state.sides[side].over {
             return;
         }
-        let path = self.path(side);
-        match self.wire.links.send(path, self.wire.headers) {
+        let verdict = self.send(side, 0);
+        if verdict != Verdict::Held {
+            self.show(side, TcpFlags::empty(), self.state.sides[side].nxt, 0);
+        }
+        match verdict {
             Verdict::Arrives(due) => {
                 let sender = &mut self.state.sides[side];
                 sender.last_due = due.max(sender.last_due);
@@ -528,7 +582,7 @@ impl Pass<'_> {
 
     fn hold(&mut self, side: usize) {
         if !std::mem::replace(&mut self.state.sides[side].held, true) {
-            self.later.released.push((self.path(side), side));
+            self.later.released.extend(self.path(side).map(|path| (path, side)));
         }
     }
 
@@ -575,11 +629,15 @@ impl Pass<'_> {
 
     /// Segments of `side` arrive.
     fn deliver(&mut self, side: usize) -> bool {
-        let (path, other) = (self.path(side), 1 - side);
+        let other = 1 - side;
         let mut any = false;
         while let Some(segment) = self.state.sides[side].segments.front().copied().filter(|next| next.due <= self.now) {
             any = true;
-            if !self.wire.links.arrives(path) || !self.establish(other) || !self.receive(side, segment) {
+            // no TCP acknowledges the last segment of the handshake; here the client learns by it that it arrived
+            self.unseen = other == 1 && self.state.half_open.is_some() && segment.end == self.state.sides[1].received;
+            let arrived = self.arrives(side) && self.establish(other) && self.receive(side, segment);
+            self.unseen = false;
+            if !arrived {
                 self.state.sides[side].segments.clear();
                 self.lost(side);
                 break;
@@ -641,7 +699,6 @@ impl Pass<'_> {
 
     /// Acknowledges what has arrived at `side`.
     fn send_ack(&mut self, side: usize) {
-        let path = self.path(side);
         let receiver = &mut self.state.sides[side];
         if receiver.held_ack {
             return;
@@ -650,7 +707,11 @@ impl Pass<'_> {
         receiver.advertised = receiver.advertised.max(receiver.received + room);
         let (number, edge) = (receiver.received, receiver.advertised);
         let last = self.state.sides[1 - side].last_ack_due;
-        match self.wire.links.send(path, self.wire.headers) {
+        let verdict = self.send(side, 0);
+        if verdict != Verdict::Held {
+            self.show(side, TcpFlags::empty(), self.state.sides[side].nxt, 0);
+        }
+        match verdict {
             Verdict::Arrives(due) => {
                 let due = due.max(last);
                 let sender = &mut self.state.sides[1 - side];
@@ -661,7 +722,7 @@ impl Pass<'_> {
             Verdict::Held => {
                 let receiver = &mut self.state.sides[side];
                 receiver.held_ack = true;
-                self.later.released.push((path, side));
+                self.later.released.extend(self.path(side).map(|path| (path, side)));
             }
         }
     }
@@ -677,7 +738,7 @@ impl Pass<'_> {
         let mut any = false;
         while let Some(ack) = self.state.sides[side].acks.front().copied().filter(|next| next.due <= self.now) {
             any = true;
-            if !self.wire.links.arrives(self.path(1 - side)) {
+            if !self.arrives(1 - side) {
                 self.state.sides[side].acks.clear();
                 self.ack_lost(side);
                 break;
@@ -730,8 +791,10 @@ impl Pass<'_> {
 
     /// Ends the connection at `side` and tells the other, once: a reset that is lost is not sent again.
     fn send_reset(&mut self, side: usize) {
-        let path = self.path(side);
-        let verdict = self.wire.links.send(path, self.wire.headers);
+        let verdict = self.send(side, 0);
+        if verdict != Verdict::Held {
+            self.show(side, TcpFlags::RST, self.state.sides[side].nxt, 0);
+        }
         let sender = &mut self.state.sides[side];
         sender.stop();
         match verdict {
@@ -742,7 +805,7 @@ impl Pass<'_> {
             Verdict::Lost => {}
             Verdict::Held => {
                 sender.held_reset = true;
-                self.later.released.push((path, side));
+                self.later.released.extend(self.path(side).map(|path| (path, side)));
             }
         }
     }
@@ -754,7 +817,7 @@ impl Pass<'_> {
             return false;
         }
         sender.reset = None;
-        if self.wire.links.arrives(self.path(side)) {
+        if self.arrives(side) {
             let other = 1 - side;
             let mut half = self.connection.halves[other].state.lock();
             if !half.reset && !half.gone {
@@ -795,7 +858,8 @@ impl Pass<'_> {
     fn keepalive_due(&self, side: usize) -> Option<Instant> {
         let sender = &self.state.sides[side];
         let keepalive = sender.keepalive.filter(|_| !sender.over && !sender.waits() && sender.segments.is_empty())?;
-        self.wire.links.impaired(self.wire.path).then(|| {
+        let impaired = self.wire.path.is_some_and(|path| self.wire.links.impaired(path));
+        impaired.then(|| {
             if sender.probes == 0 { sender.heard + keepalive.idle } else { sender.probed + keepalive.interval }
         })
     }
@@ -809,8 +873,7 @@ impl Pass<'_> {
             return self.time_out(side);
         }
         (sender.probes, sender.probed) = (sender.probes + 1, self.now);
-        let path = self.path(side);
-        if let Verdict::Arrives(due) = self.wire.links.send(path, self.wire.headers) {
+        if let Verdict::Arrives(due) = self.send(side, 0) {
             let sender = &mut self.state.sides[side];
             sender.last_due = due.max(sender.last_due);
             sender.segments.push_back(Segment { end: sender.nxt, due: sender.last_due });

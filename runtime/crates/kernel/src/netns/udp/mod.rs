@@ -22,6 +22,7 @@ use super::ports::Entry;
 use super::tcp::{SOCKET_BYTES, buffer_size};
 use super::{Family, NetNs};
 use crate::cgroup::{Cgroup, Charge};
+use crate::fabric::tap::Segment;
 use crate::wait::Ready;
 use crate::{Errno, Result};
 
@@ -113,7 +114,7 @@ impl UdpSocket {
             port => port,
         };
         let socket = self.me.clone();
-        let entry = Entry { bound, reuse, listening: false, for_connect: false, remote: None, socket };
+        let entry = Entry { bound, reuse, listening: false, for_connect: false, remote: None, time_wait: None, socket };
         tables.udp.insert(port, self.id, entry);
         control.bound = Some(SocketAddr::new(local.ip(), port));
         Ok(())
@@ -196,6 +197,7 @@ impl UdpSocket {
         let port = self.bind_if_needed(&mut control)?.port();
         drop(control);
         let from = SocketAddr::new(route.source, port);
+        self.ns.links.show(from, to, Segment::Udp { payload: bytes });
         let to_peer = connected.is_some_and(|(_, peer)| peer == to);
         if let Some(path) = self.ns.path_to(&route.to) {
             self.send_over(path, &route.to, (from, to), bytes, to_peer)?;
@@ -384,6 +386,7 @@ impl UdpSocket {
             inode: self.id,
             accepted: true,
             owner: self.memory.as_ref().map_or_else(String::new, |memory| memory.path().to_owned()),
+            time_wait: None,
         })
     }
 }
