@@ -9,12 +9,14 @@
 //! - [`world`]: the simulator, the engine, the runtime and the node agent
 //! - [`session`]: the pods at work, until they end, time out or are stopped
 //! - [`output`]: what is printed
+//! - [`pcap`]: the file of packets
 
 mod args;
 mod check;
 mod images;
 mod manifests;
 mod output;
+mod pcap;
 mod prepare;
 mod reproduce;
 mod session;
@@ -74,6 +76,7 @@ fn start(args: &Args) -> Result<Exit, Failure> {
     let prepared = prepare::prepare(manifests, &host_paths, &sim, rules).map_err(usage)?;
     let targets = session::publish_targets(&args.publish, &prepared.pods).map_err(usage)?;
     world::open_journal(args, &sim).map_err(Failure::usage)?;
+    let pcap = pcap::open(args).map_err(Failure::usage)?;
 
     let names = prepared.names();
     let containers = names.iter().map(|(_, names)| names.len()).sum();
@@ -83,8 +86,9 @@ fn start(args: &Args) -> Result<Exit, Failure> {
         printer.say(&warning.to_string());
     }
     let logs = world::log_dir().map_err(machine)?;
-    let world = world::World::new(args, &sim, prepared.objects, host_paths, printer.clone(), logs)
+    let mut world = world::World::new(args, &sim, prepared.objects, host_paths, printer.clone(), logs)
         .map_err(|error| Failure { exit: Exit::Internal, lines: vec![format!("wasmpod: {error}")] })?;
+    world.write_packets(pcap);
     Ok(session::run(args, &sim, &world, &printer, prepared.pods, targets))
 }
 

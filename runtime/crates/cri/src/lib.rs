@@ -34,6 +34,7 @@ pub use image::{Image, ImageError, ImageSource};
 pub use log::{ContainerLog, LogLimits, OutputSink, StdStream};
 pub use publish::{Protocol, PublishError, Published, publish};
 pub use runtime::{NodeConfig, Runtime, RuntimeConfig};
+pub use wasmpod_kernel::fabric::tap;
 pub use sandbox::{DnsSettings, Sandbox, SandboxConfig};
 
 /// Why the runtime could not do what it was told.

@@ -122,6 +122,11 @@ impl Runtime {
         &self.inner.fabric
     }
 
+    /// Shows every packet of the pods to `tap`. To be called before the first pod runs.
+    pub fn set_tap(&self, tap: Arc<dyn wasmpod_kernel::fabric::tap::Tap>) {
+        self.inner.fabric.set_tap(tap);
+    }
+
     /// The root of the cgroup tree.
     pub fn node_cgroup(&self) -> &Arc<Cgroup> {
         &self.inner.root

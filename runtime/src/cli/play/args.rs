@@ -69,6 +69,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub journal: Option<PathBuf>,
 
+    /// Write every packet of the pods to this file, loopback included, for Wireshark, tshark or tcpdump
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub pcap: Option<PathBuf>,
+
     /// What one CPU is worth, in units of fuel per second, or auto to measure this machine (default: auto; a fixed speed in virtual
     /// time, where auto is an error)
     #[arg(long, value_name = "FUEL_PER_SECOND|auto")]

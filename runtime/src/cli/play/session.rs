@@ -28,6 +28,7 @@ use super::args::{Args, Publish};
 use super::output::Printer;
 use super::output::summary::Summary;
 use super::output::text::label;
+use super::pcap::MAX_PCAP_BYTES;
 use super::prepare::publish_target;
 use super::reproduce;
 use super::world::World;
@@ -101,6 +102,11 @@ pub fn run(
         notes.push(format!("the journal is not complete: {error}"));
         None
     });
+    match world.pcap.as_ref().map(|pcap| pcap.finish()) {
+        Some(Err(error)) => notes.push(format!("the packets are not complete: {error}")),
+        Some(Ok(true)) => notes.push(format!("the packets are not complete: --pcap writes {MAX_PCAP_BYTES} bytes at most")),
+        Some(Ok(false)) | None => {}
+    }
     let pods = handles.iter().map(|handle| (handle.reference().clone(), handle.status())).collect();
     printer.finish(&Summary { exit, pods, journal, notes });
     exit

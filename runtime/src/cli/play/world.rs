@@ -15,6 +15,7 @@ use wasmpod_sim::{DEFAULT_FUEL_PER_SECOND, Sim};
 
 use super::args::{Args, CpuSpeed, OutputFormat};
 use super::output::Printer;
+use super::pcap::Pcap;
 
 /// The seed of a virtual run that names none.
 pub const DEFAULT_SEED: u64 = 0;
@@ -69,6 +70,8 @@ pub struct World {
     pub agent: Agent,
     /// The container runtime below it.
     pub runtime: Runtime,
+    /// Where packets go.
+    pub pcap: Option<Arc<Pcap>>,
     _logs: tempfile::TempDir,
 }
 
@@ -103,7 +106,15 @@ impl World {
         let runtime = Runtime::new(config, sim, engine).map_err(|error| error.to_string())?;
         let facts = node_facts(u64::from(cpus) * 1000, NODE_MEMORY_BYTES, NODE_STORAGE_BYTES, vec![NODE_IP]);
         let config = AgentConfig { node: facts, host_paths, objects, observer: printer };
-        Ok(Self { agent: Agent::new(sim, runtime.clone(), config), runtime, _logs: logs })
+        Ok(Self { agent: Agent::new(sim, runtime.clone(), config), runtime, pcap: None, _logs: logs })
+    }
+
+    /// Has every packet written to `pcap`. To be called before the first pod runs.
+    pub fn write_packets(&mut self, pcap: Option<Arc<Pcap>>) {
+        if let Some(pcap) = &pcap {
+            self.runtime.set_tap(pcap.clone());
+        }
+        self.pcap = pcap;
     }
 }
 

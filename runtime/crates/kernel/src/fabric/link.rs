@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -143,7 +143,7 @@ impl Links {
         }
     }
 
-    /// Shows a segment without bytes, as those of a handshake are.
+    /// Shows a SYN, a SYN-ACK or a refusal.
     pub(crate) fn show_bare(&self, from: SocketAddr, to: SocketAddr, flags: TcpFlags, (seq, ack): (u32, u32)) {
         let mss = mss(from);
         let window = if flags.contains(TcpFlags::RST) { 0 } else { u16::MAX };

@@ -29,8 +29,8 @@ use self::dns::{Zone, candidates};
 use self::ipam::Ipam;
 use self::link::{LinkProps, LinkStats, Links, Path};
 use self::pump::Pump;
-use crate::{Errno, Result};
 use crate::netns::{DnsConfig, NetNs, NetNsParts};
+use crate::{Errno, Result};
 
 /// The ndots of a pod's resolv.conf (the kubelet's default).
 pub const DEFAULT_NDOTS: u8 = 5;

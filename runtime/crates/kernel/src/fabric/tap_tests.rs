@@ -97,12 +97,14 @@ fn conversation(seed: u64, remote: bool, latency: Duration) -> Vec<String> {
     let client = seen[0].1;
     // the numbers before the first bytes, as `tcpdump` subtracts them
     let (of_client, of_server) = (seen[0].4[0], seen[1].4[0]);
-    let line = |&(_, from, _, flags, [seq, ack], len): &(u64, SocketAddr, SocketAddr, Option<TcpFlags>, [u32; 2], usize)| {
-        let (arrow, mine, theirs) = if from == client { ('>', of_client, of_server) } else { ('<', of_server, of_client) };
-        let flags = flags.unwrap();
-        let ack = if flags.contains(TcpFlags::ACK) { ack.wrapping_sub(theirs) } else { 0 };
-        format!("{arrow} {} {} {ack} {len}", letters(flags), seq.wrapping_sub(mine))
-    };
+    let line =
+        |&(_, from, _, flags, [seq, ack], len): &(u64, SocketAddr, SocketAddr, Option<TcpFlags>, [u32; 2], usize)| {
+            let (arrow, mine, theirs) =
+                if from == client { ('>', of_client, of_server) } else { ('<', of_server, of_client) };
+            let flags = flags.unwrap();
+            let ack = if flags.contains(TcpFlags::ACK) { ack.wrapping_sub(theirs) } else { 0 };
+            format!("{arrow} {} {} {ack} {len}", letters(flags), seq.wrapping_sub(mine))
+        };
     seen.iter().map(line).collect()
 }
 

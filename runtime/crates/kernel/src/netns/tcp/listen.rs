@@ -172,7 +172,8 @@ impl Listener {
     fn child(&self, ns: &Arc<NetNs>, id: u64, request: &Request, template: Options) -> (Endpoint, Arc<TcpSocket>) {
         let server = Party { limit: UNACCEPTED_BUFFER, memory: self.memory.clone() };
         let client = Party { limit: request.limit, memory: request.memory.clone() };
-        let (of_client, of_server) = connection((request.local, client), (request.remote, server), [request.isn, ns.links.initial_number()]);
+        let (of_client, of_server) =
+            connection((request.local, client), (request.remote, server), [request.isn, ns.links.initial_number()]);
         let child = TcpSocket::unaccepted(ns.clone(), id, self.family, self.memory.clone(), template, of_server);
         (of_client, child)
     }

@@ -137,7 +137,11 @@ pub(super) struct Endpoint {
 }
 
 /// Connects two parties.
-pub(super) fn connection(client: (SocketAddr, Party), server: (SocketAddr, Party), isn: [u32; 2]) -> (Endpoint, Endpoint) {
+pub(super) fn connection(
+    client: (SocketAddr, Party),
+    server: (SocketAddr, Party),
+    isn: [u32; 2],
+) -> (Endpoint, Endpoint) {
     let half = |party: Party| Half {
         state: Mutex::new(HalfState {
             queue: ByteQueue::new(party.memory),

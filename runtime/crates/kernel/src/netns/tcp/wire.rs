@@ -182,7 +182,12 @@ struct Later {
 
 impl Connection {
     /// Makes the connection one that takes the links of `path`, which leads from side 0 to side 1. `send_limits` are the sides' `SO_SNDBUF`.
-    pub(super) fn wire_up(self: &Arc<Self>, links: Arc<Links>, path: Option<Path>, options: [(usize, Option<Keepalive>); 2]) {
+    pub(super) fn wire_up(
+        self: &Arc<Self>,
+        links: Arc<Links>,
+        path: Option<Path>,
+        options: [(usize, Option<Keepalive>); 2],
+    ) {
         let (mut first, mut second) = (self.halves[0].state.lock(), self.halves[1].state.lock());
         if first.wired {
             return;
@@ -311,7 +316,11 @@ impl Connection {
         let Some(wire) = self.wire.get() else { return };
         let ([client, server], [of_client, of_server]) = (self.addrs, self.isn.map(|number| number.wrapping_add(1)));
         wire.links.show_bare(server, client, TcpFlags::SYN | TcpFlags::ACK, (self.isn[1], of_client));
-        wire.links.show_bare(client, server, TcpFlags::ACK, (of_client, of_server));
+        let window = wire.state.lock().sides[0].advertised >> tap::WINDOW_SCALE;
+        let window = u16::try_from(window).unwrap_or(u16::MAX);
+        let mss = link::mss(client);
+        let ack = tap::Segment::Tcp { seq: of_client, ack: of_server, flags: TcpFlags::ACK, window, mss, payload: &[] };
+        wire.links.show(client, server, ack);
     }
 
     /// The number of the server's end while it is half open.
