@@ -45,6 +45,8 @@ pub struct Ctx {
     pub table: wasmtime::component::ResourceTable,
     /// Variables added to the environment that the process was made with (LISTEN_FDS and its like).
     pub extra_env: Vec<(String, String)>,
+    /// What `wasi:random/insecure-seed` said.
+    insecure_seed: Option<(u64, u64)>,
     /// Fuel owed for work done by the host on the guest's behalf; the engine takes it at the end of a slice.
     host_fuel: u64,
 }
@@ -54,7 +56,7 @@ impl Ctx {
     pub fn new(process: Arc<Process>) -> Self {
         let mut table = wasmtime::component::ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
-        Self { process, table, extra_env: Vec::new(), host_fuel: 0 }
+        Self { process, table, extra_env: Vec::new(), insecure_seed: None, host_fuel: 0 }
     }
 
     /// Charges the guest for `fuel` units of host work, so that a system call is never free.

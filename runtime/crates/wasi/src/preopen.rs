@@ -9,8 +9,12 @@
 //! # The working directory
 //! Preview 1 has none. wasi-libc strips `/` and `./` off paths and off the names of pre-opened directories alike, and takes the
 //! longest name that matches, the last one of equals: `/data/x` and `data/x` are the same path to it. So with workingDir `/`
-//! nothing needs to be done, and with another one there is a choice to make. What is handed over then is `/`, each directory in it
-//! by its own name, each mount, and last the working directory as `.`, which is what every other path is looked up in.
+//! relative and absolute paths are the same, and with another one there is a choice to make. What is handed over then is `/`, each
+//! directory in it by its own name, each mount, and last the working directory as `.`, which is what every other path is looked up in.
+//!
+//! A program may also look for a directory by the name that its user gave it (`app .`, `app data`), without a C library. So the
+//! working directory is handed over as `.` when it is `/` too, and each volume below the working directory also by its relative
+//! name, unless that would hide an absolute path.
 //! - `notes.txt`, `./a/b` and `.` are in the working directory; `/etc/hosts`, `/tmp/x` and `/data/y` are where they say.
 //! - Limits: a relative path whose first part is also a directory of `/` (`etc/x`) is taken for the absolute one; an absolute path
 //!   whose first part is not a directory of `/` when the program starts (`/new`, and files like `/app.conf`) is taken for a
@@ -20,6 +24,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use wasmpod_kernel::file::{Description, Descriptor, FileType};
@@ -169,10 +174,13 @@ fn is_root(path: &str) -> bool {
 pub fn preopened(process: &Process) -> Result<Vec<(String, Arc<OpenFile>)>, PreopenError> {
     let mut found = directories(process).map_err(PreopenError::Directories)?;
     let cwd = &process.spec.cwd;
+    let root = process.spec.mnt.root_dir();
     if is_root(cwd) {
+        let volumes = volumes_below(process, "", &found);
+        found.extend(volumes);
+        found.push((".".to_owned(), root));
         return Ok(found);
     }
-    let root = process.spec.mnt.root_dir();
     let mut known: BTreeSet<String> = found.iter().map(|(path, _)| path.clone()).collect();
     for name in top_level(&root).map_err(PreopenError::Directories)? {
         let path = format!("/{name}");
@@ -187,8 +195,22 @@ pub fn preopened(process: &Process) -> Result<Vec<(String, Arc<OpenFile>)>, Preo
     }
     let opened = open_directory(process, &root, cwd).and_then(|opened| opened.ok_or(Errno::NotDir));
     let opened = opened.map_err(|errno| PreopenError::WorkingDirectory { path: cwd.clone(), errno })?;
+    let volumes = volumes_below(process, cwd, &found);
+    // `data` is what wasi-libc makes of `/data` too
+    let hides = |name: &str| known.contains(&format!("/{}", name.split('/').next().unwrap_or(name)));
+    found.extend(volumes.into_iter().filter(|(name, _)| !hides(name)));
     found.push((".".to_owned(), opened));
     Ok(found)
+}
+
+/// The volumes among the `found` mounts that are below the working directory, by their names relative to it. What the runtime mounts
+/// by itself (`/dev`, `/proc`, `/sys/fs/cgroup`) nobody asks for by such a name.
+fn volumes_below(process: &Process, cwd: &str, found: &[(String, Arc<OpenFile>)]) -> Vec<(String, Arc<OpenFile>)> {
+    let cwd = format!("{}/", cwd.trim_end_matches('/'));
+    let own = |path: &str| ["/dev", "/proc", "/sys"].iter().any(|top| Path::new(path).starts_with(top));
+    let mounts: BTreeSet<String> = process.spec.mnt.mount_points().into_iter().collect();
+    let volumes = found.iter().filter(|(path, _)| mounts.contains(path) && !own(path));
+    volumes.filter_map(|(path, opened)| Some((path.strip_prefix(&cwd)?.to_owned(), opened.clone()))).collect()
 }
 
 /// Names in `/` that are directories or may lead to one.

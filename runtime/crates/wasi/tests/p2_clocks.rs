@@ -99,6 +99,7 @@ fn random_bytes_are_of_the_process_and_bounded() {
     );
     let seed = insecure_seed::Host::insecure_seed(&mut ctx).unwrap();
     assert_ne!(seed.0, seed.1);
+    assert_eq!(insecure_seed::Host::insecure_seed(&mut ctx).unwrap(), seed, "the WIT: the same each time");
     assert!(random::Host::get_random_bytes(&mut ctx, 0).unwrap().is_empty());
     assert_eq!(random::Host::get_random_bytes(&mut ctx, wasmpod_wasi::MAX_RANDOM).unwrap().len(), 1 << 20);
     assert!(random::Host::get_random_bytes(&mut ctx, wasmpod_wasi::MAX_RANDOM + 1).is_err());

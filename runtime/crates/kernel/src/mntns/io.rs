@@ -101,6 +101,17 @@ impl OpenFile {
         }
     }
 
+    /// Writes at the end, in one step with finding it, and leaves the offset (Linux' `pwrite(2)` with O_APPEND).
+    ///
+    /// # Errors
+    /// As [`OpenFile::write_at`].
+    pub fn append_at_end(&self, buf: &[u8]) -> Result<usize> {
+        match self.device() {
+            Some(_) => self.write_at(buf, 0),
+            None => self.append_now(buf).map(|(written, _)| written),
+        }
+    }
+
     /// Writes at the end, in one step with finding it.
     fn append_now(&self, buf: &[u8]) -> Result<(usize, u64)> {
         self.check_writable()?;

@@ -187,6 +187,8 @@ fn read_some(description: &Description, buffer: &mut [u8], at: At) -> Result<usi
 fn write_some(description: &Description, buffer: &[u8], at: At) -> Result<usize> {
     match (description, at) {
         (Description::File(file), At::Position) => file.write(buffer),
+        // as Linux and wasmtime do: in append mode pwrite(2) goes to the end too
+        (Description::File(file), At::Offset(_)) if file.append() => file.append_at_end(buffer),
         (Description::File(file), At::Offset(offset)) => file.write_at(buffer, offset),
         (Description::Tcp(socket), _) => socket.write(buffer),
         (Description::Stream(stream), _) => stream.write(buffer),

@@ -81,11 +81,14 @@ pub(super) fn link(
     let old_directory = directory(guest.ctx, old_fd)?;
     let new_directory = directory(guest.ctx, new_fd)?;
     let (old, new) = (guest.memory.path(old, old_len)?, guest.memory.path(new, new_len)?);
-    Ok(old_directory.link_at(&guest.ctx.process.spec.cred, old, follow, &new_directory, new)?)
+    if follow {
+        return Err(WasiErrno::Inval.into()); // as wasmtime: a link to a symbolic link is a link to that
+    }
+    Ok(old_directory.link_at(&guest.ctx.process.spec.cred, old, false, &new_directory, new)?)
 }
 
-/// The rights asked for say how to open: FD_WRITE for writing, FD_READ for reading, neither for reading too. Other rights mean
-/// nothing. Opening `/dev/stdout` and its like gives another number for that descriptor of the process.
+/// The rights asked for say how to open: FD_WRITE for writing, FD_READ for reading, no FD_WRITE for reading too; OFLAGS_CREAT and
+/// OFLAGS_TRUNC open for writing as well. Other rights mean nothing. That is wasmtime's reading. Opening `/dev/stdout` and its like gives another number for that descriptor of the process.
 #[expect(clippy::too_many_arguments, reason = "the ABI has them")]
 pub(super) fn open(
     guest: &mut Guest<'_>,
@@ -119,7 +122,7 @@ pub(super) fn open(
     let write = base & rights::FD_WRITE != 0;
     let options = OpenOptions {
         read: base & rights::FD_READ != 0 || !write,
-        write,
+        write: write || oflags & (OFLAG_CREAT | OFLAG_TRUNC) != 0,
         append: fdflags & FDFLAG_APPEND != 0,
         create: oflags & OFLAG_CREAT != 0,
         exclusive: oflags & OFLAG_EXCL != 0,
@@ -193,6 +196,9 @@ pub(super) fn symlink(
     charge(guest, target_len.saturating_add(len));
     let directory = directory(guest.ctx, fd)?;
     let (target, path) = (guest.memory.path(target, target_len)?, guest.memory.path(path, len)?);
+    if target.starts_with('/') {
+        return Err(WasiErrno::Perm.into()); // `old-path` of the WIT's symlink-at; wasmtime refuses it for preview 1 too
+    }
     Ok(directory.symlink_at(&guest.ctx.process.spec.cred, target, path)?)
 }
 

@@ -75,6 +75,11 @@ pub(crate) trait Sink: Send + Sync + 'static {
         if ready.is_empty() { 0 } else { wasmpod_kernel::pipe::PIPE_BUF }
     }
 
+    /// True if this end was shut down for writing: the stream is closed.
+    fn shut(&self) -> bool {
+        false
+    }
+
     /// Told when accepted bytes begin or cease to wait for room.
     fn keeps(&mut self, _pending: bool) {}
 
@@ -208,9 +213,10 @@ impl<S: Sink> Output<S> {
         Self { sink, pending: Bytes::new(), memory: None, cgroup, permit: 0, state: State::Open }
     }
 
-    /// Tells of a failure once; from then on the stream is closed.
+    /// Tells of a failure once; from then on the stream is closed, as it is when this end was shut down.
     fn check(&mut self) -> StreamResult<()> {
         match self.state {
+            State::Open if self.sink.shut() => Err(StreamError::Closed),
             State::Open => Ok(()),
             State::Closed => Err(StreamError::Closed),
             State::Failed(errno) => {

@@ -1,6 +1,6 @@
 //! Files and directories through open descriptors.
 
-use crate::harness::{APPEND, CREAT, DIRECTORY, NONBLOCK, Program, READ, Setup, WRITE, World, errno};
+use crate::harness::{APPEND, CREAT, DIRECTORY, NONBLOCK, Program, READ, Setup, TRUNC, WRITE, World, errno};
 
 async fn fresh(program: &mut Program) -> u32 {
     program.open("tmp/file", CREAT, READ | WRITE, 0).await.unwrap()
@@ -88,6 +88,11 @@ fn appending_goes_to_the_end_whatever_the_position() {
         program.seek(fd, 0, 0).await.unwrap();
         program.write(fd, b"b\n").await.unwrap();
         assert_eq!(program.pread(fd, 10, 0).await, Ok(b"a\nb\n".to_vec()));
+        // Linux' and wasmtime's pwrite, not POSIX's: the offset means nothing, the position stays
+        assert_eq!(program.pwrite(fd, b"!", 0).await, Ok(1));
+        assert_eq!(program.pread(fd, 10, 0).await, Ok(b"a\nb\n!".to_vec()));
+        assert_eq!(program.seek(fd, 0, 1).await, Ok(4));
+        program.ok("fd_filestat_set_size", &[fd.into(), 4]).await;
         program.ok("fd_fdstat_set_flags", &[fd.into(), 0]).await;
         program.seek(fd, 0, 0).await.unwrap();
         program.write(fd, b"c").await.unwrap();
@@ -115,6 +120,13 @@ fn the_way_a_file_was_opened_decides_what_it_can() {
         let (of_reads, of_writes) = (program.fdstat(reads).await.unwrap(), program.fdstat(writes).await.unwrap());
         assert_eq!((of_reads.rights & (READ | WRITE), of_writes.rights & (READ | WRITE)), (READ, WRITE));
         assert_eq!((of_reads.filetype, of_reads.flags), (4, 0));
+        // to make or to cut a file is to open it for writing, whatever rights are asked for
+        for (flags, rights, expected) in [(CREAT, 0, READ | WRITE), (TRUNC, READ, READ | WRITE), (CREAT, WRITE, WRITE)]
+        {
+            let fd = program.open("tmp/made", flags | CREAT, rights, 0).await.unwrap();
+            assert_eq!(program.fdstat(fd).await.unwrap().rights & (READ | WRITE), expected, "{flags} {rights}");
+            assert_eq!(program.write(fd, b"x").await, Ok(1));
+        }
         let neither = program.open("etc/motd", 0, 0, 0).await.unwrap();
         assert_eq!(program.read(neither, 7).await, Ok(b"welcome".to_vec()), "no rights are the right to read");
     });

@@ -3,7 +3,7 @@
 use wasmpod_kernel::mntns::Cred;
 use wasmpod_wasi::preopen::{self, ListenPort, PreopenError};
 
-use crate::harness::{Program, READ, Setup, World, errno};
+use crate::harness::{CREAT, Program, READ, Setup, WRITE, World, errno};
 
 /// The directories handed over, found as wasi-libc does: from 3 on until EBADF, passing over what is no directory.
 async fn preopens(program: &mut Program) -> Vec<(u32, String)> {
@@ -19,6 +19,10 @@ async fn preopens(program: &mut Program) -> Vec<(u32, String)> {
         }
     }
     found
+}
+
+fn names(first: u32, names: &[&str]) -> Vec<(u32, String)> {
+    (first..).zip(names.iter().map(|name| (*name).to_owned())).collect()
 }
 
 /// How wasi-libc finds the directory for a path: the longest matching name, the last one of equals.
@@ -61,7 +65,7 @@ fn the_root_and_the_mounts_are_handed_over() {
     world.run(async {
         let mut program = world.program(Setup::default()).await;
         let found = preopens(&mut program).await;
-        assert_eq!(found, [(3, "/".to_owned()), (4, "/data".to_owned()), (5, "/dev".to_owned())]);
+        assert_eq!(found, names(3, &["/", "/data", "/dev", "data", "."]));
         let stat = program.fdstat(3).await.unwrap();
         assert_eq!((stat.filetype, stat.rights & READ, stat.inheriting & READ), (3, 0, READ));
         assert_eq!(read(&mut program, &found, "/etc/motd").await, Ok(b"welcome\n".to_vec()));
@@ -83,10 +87,26 @@ fn relative_paths_are_in_the_working_directory() {
             assert_eq!(read(&mut program, &found, "/etc/motd").await, Ok(b"welcome\n".to_vec()));
             assert_eq!(read(&mut program, &found, "motd").await, Err(errno::NOENT));
             assert_eq!(resolve(&found, ".").1, ".");
-            assert_eq!(resolve(&found, "/data/x"), (4, "x"));
+            assert_eq!(resolve(&found, "/data/x"), (4, "x"), "{cwd}");
             // the limit that is documented
             assert_eq!(read(&mut program, &found, "/app.conf").await, Err(errno::NOENT));
         }
+    });
+}
+
+#[test]
+fn a_volume_below_the_working_directory_has_its_relative_name_too() {
+    let world = World::new();
+    world.run(async {
+        let mut program = world.program(Setup { cwd: "/srv", ..Setup::default() }).await;
+        let found: Vec<_> = preopens(&mut program).await.into_iter().map(|(_, name)| name).collect();
+        assert!(!found.contains(&"data".to_owned()), "it is not below: {found:?}");
+        // `.` and the relative name are the directories themselves, not copies
+        let mut program = world.program(Setup::default()).await;
+        let fd = program.open_at(6, 0, "relative", CREAT, WRITE, 0).await.unwrap();
+        assert_eq!(program.write(fd, b"x").await, Ok(1));
+        assert_eq!(program.stat_at(4, 0, "relative").await.unwrap().size, 1);
+        assert_eq!(program.stat_at(7, 0, "data/relative").await.unwrap().size, 1);
     });
 }
 
@@ -131,11 +151,7 @@ fn sockets_come_first_and_are_announced_as_systemd_does() {
             assert_eq!(program.fdstat(fd).await.unwrap().filetype, 6, "sd_listen_fds(3): from 3 on");
         }
         let found = preopens(&mut program).await;
-        assert_eq!(
-            found,
-            [(6, "/".to_owned()), (7, "/data".to_owned()), (8, "/dev".to_owned())],
-            "and they hide no directory"
-        );
+        assert_eq!(found, names(6, &["/", "/data", "/dev", "data", "."]), "and they hide no directory");
     });
 }
 

@@ -84,12 +84,7 @@ impl HostDescriptor for Ctx {
     fn write(&mut self, this: Resource<FileHandle>, mut buffer: Vec<u8>, offset: Filesize) -> FsResult<Filesize> {
         buffer.truncate(MAX_FILE_WRITE);
         self.charge_bytes(buffer.len());
-        let handle = self.table.get(&this)?;
-        let written = handle.file()?.write_at(&buffer, offset)?;
-        if handle.synchronous() {
-            handle.file.sync()?;
-        }
-        Ok(written as u64)
+        Ok(self.table.get(&this)?.file()?.write_at(&buffer, offset)? as u64)
     }
 
     fn read_directory(&mut self, this: Resource<FileHandle>) -> FsResult<Resource<DirectoryStream>> {
@@ -188,7 +183,11 @@ impl HostDescriptor for Ctx {
     fn symlink_at(&mut self, this: Resource<FileHandle>, target: String, path: String) -> FsResult<()> {
         self.charge_path(&target);
         self.charge_path(&path);
-        Ok(self.table.get(&this)?.dir()?.symlink_at(&self.process.spec.cred, &target, &path)?)
+        let dir = self.table.get(&this)?.dir()?;
+        if target.starts_with('/') {
+            return Err(ErrorCode::NotPermitted.into()); // the WIT: `old-path` may not be absolute
+        }
+        Ok(dir.symlink_at(&self.process.spec.cred, &target, &path)?)
     }
 
     fn unlink_file_at(&mut self, this: Resource<FileHandle>, path: String) -> FsResult<()> {

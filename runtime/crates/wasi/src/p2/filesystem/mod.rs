@@ -6,8 +6,8 @@
 //! - `paths`: opening, and reading directories.
 //! - `streams`: files as byte streams.
 //!
-//! Where the WIT and containers disagree, containers win: a symbolic link may hold an absolute path, because images are full of
-//! them. Nothing escapes by it, for the kernel resolves every path inside the namespace.
+//! Where the WIT and containers disagree, containers win: absolute symbolic links, of which images are full, can be read and
+//! followed. Nothing escapes by them, for the kernel resolves every path inside the namespace. A program cannot make one.
 
 mod descriptor;
 mod errors;
@@ -46,11 +46,6 @@ impl FileHandle {
     /// The directory, which must be one.
     fn dir(&self) -> Result<&Arc<OpenFile>, ErrorCode> {
         if self.file.is_dir() { Ok(&self.file) } else { Err(ErrorCode::NotDirectory) }
-    }
-
-    /// True if each write is to reach the disk before it returns (O_SYNC, O_DSYNC); in memory it always has.
-    fn synchronous(&self) -> bool {
-        self.flags.intersects(DescriptorFlags::FILE_INTEGRITY_SYNC | DescriptorFlags::DATA_INTEGRITY_SYNC)
     }
 }
 

@@ -40,11 +40,17 @@ pub(super) fn descriptor_type(file_type: FileType) -> DescriptorType {
 }
 
 /// The kernel's open options for a call of `open-at`. As in wasmtime's host, create and truncate open for writing, and what is
-/// not opened for writing is opened for reading.
+/// not opened for writing is opened for reading; opening for synchronous writes is refused, for preview 1 (FDFLAGS_SYNC) too.
 fn open_options(path: PathFlags, open: OpenFlags, flags: DescriptorFlags) -> Result<OpenOptions, ErrorCode> {
     let changes = OpenFlags::CREATE | OpenFlags::EXCLUSIVE | OpenFlags::TRUNCATE;
     if open.contains(OpenFlags::DIRECTORY) && open.intersects(changes) {
         return Err(ErrorCode::Invalid);
+    }
+    let sync = DescriptorFlags::FILE_INTEGRITY_SYNC
+        | DescriptorFlags::DATA_INTEGRITY_SYNC
+        | DescriptorFlags::REQUESTED_WRITE_SYNC;
+    if flags.intersects(sync) {
+        return Err(ErrorCode::Unsupported);
     }
     let write = flags.contains(DescriptorFlags::WRITE);
     Ok(OpenOptions {
@@ -62,14 +68,11 @@ fn open_options(path: PathFlags, open: OpenFlags, flags: DescriptorFlags) -> Res
 
 /// What `get-flags` says of what was opened with `asked`.
 fn granted(file: &OpenFile, options: OpenOptions, asked: DescriptorFlags) -> DescriptorFlags {
-    let sync = DescriptorFlags::FILE_INTEGRITY_SYNC
-        | DescriptorFlags::DATA_INTEGRITY_SYNC
-        | DescriptorFlags::REQUESTED_WRITE_SYNC;
-    let mut flags = asked & sync;
     if file.is_dir() {
         // as wasmtime's host, a directory may be changed through any descriptor; libc opens them for reading only
-        return flags | DescriptorFlags::READ | (asked & DescriptorFlags::MUTATE_DIRECTORY);
+        return DescriptorFlags::READ | (asked & DescriptorFlags::MUTATE_DIRECTORY);
     }
+    let mut flags = DescriptorFlags::empty();
     if options.read {
         flags |= DescriptorFlags::READ;
     }

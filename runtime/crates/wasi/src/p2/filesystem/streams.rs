@@ -34,14 +34,13 @@ enum Place {
 struct FileStream {
     file: Arc<OpenFile>,
     place: Place,
-    synchronous: bool,
 }
 
 impl FileStream {
     fn new(handle: &FileHandle, place: Place) -> Self {
         let regular = handle.file.file_type() == FileType::Regular;
         let place = if regular { place } else { Place::Sequential };
-        Self { file: handle.file.clone(), place, synchronous: handle.synchronous() }
+        Self { file: handle.file.clone(), place }
     }
 
     fn seekable(&self) -> bool {
@@ -82,19 +81,15 @@ impl Source for FileStream {
 
 impl Sink for FileStream {
     fn write(&mut self, buf: &[u8]) -> Result<usize> {
-        let written = match &mut self.place {
+        match &mut self.place {
             Place::At(offset) => {
                 let written = self.file.write_at(buf, *offset)?;
                 *offset = offset.saturating_add(written as u64);
-                written
+                Ok(written)
             }
-            Place::End => append(&self.file, buf)?,
-            Place::Sequential => self.file.write(buf)?,
-        };
-        if self.synchronous {
-            self.file.sync()?;
+            Place::End => self.file.append_at_end(buf),
+            Place::Sequential => self.file.write(buf),
         }
-        Ok(written)
     }
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Ready {
@@ -109,15 +104,6 @@ impl Sink for FileStream {
     fn failure(errno: Errno) -> wasmtime::Error {
         FileFailure(errno).into()
     }
-}
-
-/// Writes at the end, wherever another process has moved it: one O_APPEND write of the kernel. The flag is of this handle's own
-/// description and is only set for the call, because with it positional writes would go to the end as well.
-fn append(file: &OpenFile, buf: &[u8]) -> Result<usize> {
-    file.set_append(true);
-    let written = file.write(buf);
-    file.set_append(false);
-    written
 }
 
 impl Ctx {

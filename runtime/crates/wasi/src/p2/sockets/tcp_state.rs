@@ -69,6 +69,8 @@ pub(super) struct Connection {
     output_kept: AtomicBool,
     /// The guest has ended its output while bytes were kept: the end goes out behind them.
     output_shut: AtomicBool,
+    /// The guest has ended its output: the stream is closed from then on.
+    output_ended: AtomicBool,
 }
 
 impl TcpHandle {
@@ -90,6 +92,7 @@ impl TcpHandle {
             input_shut: AtomicBool::new(false),
             output_kept: AtomicBool::new(false),
             output_shut: AtomicBool::new(false),
+            output_ended: AtomicBool::new(false),
         });
         self.state = State::Connected(connection.clone());
         connection
@@ -251,6 +254,9 @@ impl TcpHandle {
         if how != Shutdown::Write {
             connection.input_shut.store(true, Ordering::Release);
         }
+        if how != Shutdown::Read {
+            connection.output_ended.store(true, Ordering::Release);
+        }
         let how = match how {
             Shutdown::Write | Shutdown::Both if connection.output_kept.load(Ordering::Acquire) => {
                 connection.output_shut.store(true, Ordering::Release);
@@ -342,6 +348,10 @@ impl Sink for TcpSink {
             // an error here is that of the connection, which the next write tells
             let _ = self.0.socket.shutdown(Shutdown::Write);
         }
+    }
+
+    fn shut(&self) -> bool {
+        self.0.output_ended.load(Ordering::Acquire)
     }
 
     /// What the connection has room for. This is its only writer, so what is permitted is taken
