@@ -14,3 +14,4 @@ mod pods;
 #[cfg(unix)]
 mod signals;
 mod third_party;
+mod wasi;

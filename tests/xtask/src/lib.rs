@@ -4,9 +4,10 @@
 //! - [`toolchain`]: finding or making a compiler for WASI
 //! - [`build`]: guests from source into dist
 //! - [`coreutils`]: a third-party program for the tests, built once into `target/third-party`
+//! - [`wasi_testsuite`]: foreign WASI tests, through `wasmpod play`
 //! - [`run`]: child processes, loudly
 //!
-//! It is a library too, so that the test suite asks the same questions as `cargo xtask`. It does not know wasmpod.
+//! It is a library too, so that the test suite asks the same questions as `cargo xtask`. It knows nothing of wasmpod but its command line.
 #![forbid(unsafe_code)]
 
 pub mod build;
@@ -15,6 +16,7 @@ pub mod fuzz;
 pub mod guests;
 pub mod run;
 pub mod toolchain;
+pub mod wasi_testsuite;
 
 use std::path::{Path, PathBuf};
 

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use xtask::guests::{self, Target};
 use xtask::run::{self, RunError};
 use xtask::toolchain::{CCompiler, Toolchain};
+use xtask::wasi_testsuite::{self, Verdict};
 use xtask::{build, coreutils, fuzz};
 
 /// What the project does with itself.
@@ -53,6 +54,20 @@ enum Verb {
         #[arg(long, value_name = "FILE", requires = "target")]
         input: Option<PathBuf>,
     },
+    /// Run a folder of WASI tests in the shape of the community's wasi-testsuite through `wasmpod play`
+    ///
+    /// Each NAME.wasm below DIR runs as a pod of one container; NAME.json beside it may have args, env, dirs, root, exit_code, stdout
+    /// and stderr. The folder `root` becomes the container's image. A folder of `dirs` is copied, and mounted as a hostPath volume at
+    /// /NAME: as the working directory is /, the program finds it pre-opened as /NAME and as NAME. Prints a line for each test and
+    /// fails if one does; those that wasmpod is not meant to pass are skipped with the reason.
+    WasiTestsuite {
+        /// Folders with the built tests, e.g. wasi-testsuite/tests/c/testsuite
+        #[arg(required = true)]
+        dirs: Vec<PathBuf>,
+        /// Only the tests whose name holds this
+        #[arg(long, default_value = "")]
+        filter: String,
+    },
     /// What CI checks beside the tests: format, clippy, documentation, licences and advisories
     CiLints,
 }
@@ -73,6 +88,7 @@ fn main() -> ExitCode {
             let seconds = if quick { fuzz::QUICK_SECONDS } else { seconds };
             fuzz(&fuzz::Options { target, seconds, input })
         }
+        Verb::WasiTestsuite { dirs, filter } => wasi_tests(&dirs, &filter),
         Verb::CiLints => ci_lints(),
     };
     match outcome {
@@ -139,6 +155,23 @@ fn test(args: &[String]) -> Outcome {
     let tests = run::loudly(tests.args(args).current_dir(xtask::root()));
     let docs = run::loudly(run::cargo().args(["test", "--quiet", "--workspace", "--doc"]).current_dir(xtask::root()));
     Ok(tests.and(docs)?)
+}
+
+fn wasi_tests(dirs: &[PathBuf], filter: &str) -> Outcome {
+    run::loudly(run::cargo().args(["build", "--quiet", "--workspace", "--bins"]).current_dir(xtask::root()))?;
+    let (mut ran, mut failed, mut skipped) = (0, 0, 0);
+    for dir in dirs {
+        for case in wasi_testsuite::find(dir)?.iter().filter(|case| case.name.contains(filter)) {
+            let scratch = tempfile::tempdir()?;
+            let verdict = case.run(&wasmpod()?, scratch.path())?;
+            println!("{:45} {verdict}", case.name);
+            ran += 1;
+            failed += usize::from(matches!(verdict, Verdict::Fail(_)));
+            skipped += usize::from(matches!(verdict, Verdict::Skip(_)));
+        }
+    }
+    println!("{ran} tests: {} passed, {failed} failed, {skipped} skipped", ran - failed - skipped);
+    if failed == 0 { Ok(()) } else { Err(format!("{failed} tests failed").into()) }
 }
 
 /// Where the build puts `wasmpod`: beside this program, which is of the same build.

@@ -205,8 +205,9 @@ impl HostNode {
         }
     }
 
-    /// Reads entries from `cookie` on. The host's directories have no stable positions, so the cookie is a hash of the name and
-    /// the order that of the hashes: survivors keep their place whatever comes and goes. Names that are not UTF-8 are left out.
+    /// Reads entries from `cookie` on. The host's directories have no stable positions, so the cookie is made of a hash of the name and
+    /// the order is that of the hashes: survivors keep their place whatever comes and goes. A cookie fits into 31 bits, because
+    /// `telldir(3)` of wasi-libc has no more; names of one hash are told apart by their order. Names that are not UTF-8 are left out.
     pub(crate) fn read_dir(&self, cookie: u64, max: usize) -> Result<Vec<DirEntry>> {
         let dir = self.dir()?;
         let own = self.metadata()?;
@@ -231,8 +232,8 @@ impl HostNode {
             if refuse_name(&name).is_err() {
                 continue;
             }
-            let hash = cookie_of(&name);
-            if hash < cookie {
+            let place = place_of(&name);
+            if place < cookie >> GROUP_BITS {
                 continue;
             }
             let file_type = entry.file_type().map_or(FileType::Regular, |found| {
@@ -246,25 +247,38 @@ impl HostNode {
                     FileType::CharDevice
                 }
             });
-            first.insert((hash, name), file_type);
-            if first.len() > max {
-                first.pop_last();
+            first.insert((place, name), file_type);
+            if first.len() > max.saturating_add(GROUP as usize) {
+                first.pop_last(); // those before `cookie` in its own group are passed over below
             }
         }
-        for ((hash, name), file_type) in first {
+        let (mut group, mut index) = (0, 0);
+        for ((place, name), file_type) in first {
+            index = if place == group { (index + 1).min(GROUP - 1) } else { 0 };
+            group = place;
+            let here = place << GROUP_BITS | index;
+            if here < cookie {
+                continue;
+            }
             // an entry may be gone by now; its number is then not known and it is left out
             let Ok(metadata) = dir.symlink_metadata(&name) else { continue };
-            found.push(DirEntry { name, ino: metadata.ino(), file_type, next_cookie: hash + 1 });
+            found.push(DirEntry { name, ino: metadata.ino(), file_type, next_cookie: here + 1 });
         }
         found.truncate(max);
         Ok(found)
     }
 }
 
-/// The place of a name among the cookies: FNV-1a, cut so that neither the first cookies nor an overflow are met.
-fn cookie_of(name: &str) -> u64 {
+/// How many names of one hash have cookies of their own. Of more, which only somebody can make who wants to miss them, some are not met.
+const GROUP: u64 = 1 << GROUP_BITS;
+const GROUP_BITS: u32 = 4;
+/// How many hashes there are, so that a cookie has 31 bits.
+const PLACES: u64 = (1 << 27) - 1;
+
+/// The place of a name: FNV-1a, and not 0, where the first cookies are.
+fn place_of(name: &str) -> u64 {
     let hash = name
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    (hash >> 2) + FIRST_COOKIE
+    hash % PLACES + 1
 }

@@ -112,6 +112,25 @@ fn a_large_directory_is_listed_once_each_while_it_changes() {
 }
 
 #[test]
+fn cookies_fit_what_telldir_can_hold_and_names_of_one_hash_are_told_apart() {
+    let host = tempfile::tempdir().unwrap();
+    // two pairs that the hash does not tell apart
+    let names = ["f44187", "f105390", "f44186", "f105391", "plain"];
+    for name in names {
+        std::fs::write(host.path().join(name), "").unwrap();
+    }
+    let dir = mount(host.path()).dir("h");
+    let (mut seen, mut cookie) = (Vec::new(), 0);
+    while let Some(entry) = dir.read_dir(cookie, 1).unwrap().pop() {
+        cookie = entry.next_cookie;
+        assert!(cookie <= i32::MAX as u64, "{entry:?}");
+        seen.push(entry.name);
+    }
+    seen.sort();
+    assert_eq!(seen, [".", "..", "f105390", "f105391", "f44186", "f44187", "plain"]);
+}
+
+#[test]
 fn a_read_only_host_path_and_a_file_of_it() {
     let host = tempfile::tempdir().unwrap();
     std::fs::write(host.path().join("conf"), "x").unwrap();
