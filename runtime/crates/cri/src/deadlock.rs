@@ -205,6 +205,7 @@ mod tests {
             inode: 1,
             accepted: true,
             owner,
+            time_wait: None,
         }
     }
 
