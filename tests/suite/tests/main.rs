@@ -7,6 +7,7 @@ mod determinism;
 mod docs;
 mod exits;
 mod host;
+mod inspect;
 mod invalid;
 mod isolation;
 mod layout;

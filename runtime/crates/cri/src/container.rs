@@ -42,6 +42,8 @@ pub const START_ERROR_CODE: i32 = 128;
 pub struct Mount {
     /// Where, an absolute path.
     pub path: String,
+    /// What an onlooker is told it is: the volume's name.
+    pub source: String,
     /// What.
     pub volume: Volume,
     /// How.
@@ -135,9 +137,17 @@ pub struct Container {
     rootfs: RootFs,
     process: Arc<Process>,
     program: Result<Program, String>,
+    namespaces: OwnNamespaces,
     created_at: UnixNanos,
     life: Mutex<Life>,
     changed: WaitQueue,
+}
+
+/// The numbers of a container's pid namespace, its own or the pod's, and of its mount namespace.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OwnNamespaces {
+    pub pid: u64,
+    pub mnt: u64,
 }
 
 struct Life {
@@ -209,6 +219,10 @@ impl Container {
             rootfs,
             process,
             program,
+            namespaces: OwnNamespaces {
+                pid: sandbox.namespaces().pid.unwrap_or_else(|| runtime.new_namespace_id()),
+                mnt: runtime.new_namespace_id(),
+            },
             created_at: sim.clock().wall(),
             life: Mutex::new(Life { state: ContainerState::Created, runs: false, kill_at: None }),
             changed: WaitQueue::new(),
@@ -241,6 +255,10 @@ impl Container {
     /// Its file system.
     pub fn mnt(&self) -> &Arc<MountNs> {
         &self.rootfs.mnt
+    }
+
+    pub(crate) fn namespaces(&self) -> OwnNamespaces {
+        self.namespaces
     }
 
     /// Its log.

@@ -11,6 +11,7 @@
 //! - [`rootfs`]: a container's mount namespace, `/proc`, `/dev` and `/etc` included.
 //! - [`log`]: the container's log in CRI format.
 //! - [`deadlock`]: who waits for what, when nothing can ever happen again.
+//! - [`inspect`]: what is inside of a pod at one moment.
 //! - [`events`]: what is told to the node agent.
 //! - [`mod@publish`]: a port of this machine's loopback that leads into a pod.
 #![forbid(unsafe_code)]
@@ -21,6 +22,7 @@ pub mod events;
 pub mod exec;
 pub mod holdings;
 pub mod image;
+pub mod inspect;
 pub mod log;
 pub mod publish;
 pub mod rootfs;
@@ -31,6 +33,7 @@ pub use container::{Container, ContainerConfig, ContainerState, Exited, Mount, P
 pub use events::{ContainerEvent, ContainerEventKind, Events};
 pub use holdings::Holdings;
 pub use image::{Image, ImageError, ImageSource};
+pub use inspect::PodInspection;
 pub use log::{ContainerLog, LogLimits, OutputSink, StdStream};
 pub use publish::{Protocol, PublishError, Published, publish};
 pub use runtime::{NodeConfig, Runtime, RuntimeConfig};

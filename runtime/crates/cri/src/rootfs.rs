@@ -95,7 +95,7 @@ pub(crate) fn build(
 }
 
 fn plain(path: &str, volume: Volume) -> Mount {
-    Mount { path: path.to_owned(), volume, options: MountOptions::default() }
+    Mount { path: path.to_owned(), source: volume.kind().to_owned(), volume, options: MountOptions::default() }
 }
 
 fn same_path(a: &str, b: &str) -> bool {

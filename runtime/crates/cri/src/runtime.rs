@@ -25,6 +25,8 @@ use crate::{ContainerConfig, CriError};
 pub const NODE_STORAGE_BYTES: u64 = 2 << 30;
 /// Names in all writable layers and disk-backed volumes together.
 pub const NODE_STORAGE_INODES: u64 = 1_000_000;
+/// The number of the first namespace, as on Linux (fs/proc/generic.c: PROC_DYNAMIC_FIRST).
+const FIRST_NAMESPACE: u64 = 0xf000_0000;
 /// Most pods on a node that is not told otherwise, as the kubelet's default for maxPods.
 pub const DEFAULT_MAX_PODS: usize = 110;
 
@@ -70,6 +72,7 @@ pub(crate) struct Inner {
     sandboxes: Mutex<BTreeMap<String, Arc<Sandbox>>>,
     images: Mutex<BTreeMap<ImageSource, Arc<Image>>>,
     next_id: AtomicU64,
+    next_namespace: AtomicU64,
 }
 
 impl Runtime {
@@ -103,6 +106,7 @@ impl Runtime {
             sandboxes: Mutex::default(),
             images: Mutex::default(),
             next_id: AtomicU64::new(1),
+            next_namespace: AtomicU64::new(FIRST_NAMESPACE),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -207,6 +211,11 @@ impl Runtime {
 
     pub(crate) fn publish_event(&self, event: &ContainerEvent) {
         self.inner.events.send(event);
+    }
+
+    /// A number for a namespace, unique on this node.
+    pub(crate) fn new_namespace_id(&self) -> u64 {
+        self.inner.next_namespace.fetch_add(1, Ordering::Relaxed)
     }
 
     /// A new id, unique on this node: 64 hexadecimal digits as containerd's, drawn from the seed.

@@ -64,6 +64,15 @@ pub struct SandboxConfig {
     pub share_process_namespace: bool,
 }
 
+/// The numbers of the namespaces that all containers of a pod share.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SharedNamespaces {
+    pub net: u64,
+    pub ipc: u64,
+    pub uts: u64,
+    pub pid: Option<u64>,
+}
+
 /// A running sandbox.
 pub struct Sandbox {
     id: String,
@@ -75,6 +84,7 @@ pub struct Sandbox {
     /// The pid namespace, if the containers share one.
     pids: Option<Arc<PidNs>>,
     cgroup: Arc<Cgroup>,
+    namespaces: SharedNamespaces,
     pub(crate) containers: Mutex<BTreeMap<String, Arc<Container>>>,
 }
 
@@ -96,7 +106,8 @@ impl Sandbox {
         net.set_hosts(hosts_entries(&config, &uts, &net));
         net.set_dns(DnsConfig { search: config.dns.searches.clone(), ndots: ndots(&config.dns.options) });
         let cgroup = runtime.qos_cgroup(config.qos).child(&format!("pod{}", config.uid), config.limits);
-        let pids = config.share_process_namespace.then(|| PidNs::with_pause(runtime.sim().clock().now()));
+        let share_pids = config.share_process_namespace;
+        let pids = share_pids.then(|| PidNs::with_pause(runtime.sim().clock().now()));
         runtime.sim().journal().event(&config.name, format_args!("sandbox ready ip {}", net.ipv4()));
         Ok(Arc::new(Self {
             id: runtime.new_id("sandbox"),
@@ -107,6 +118,12 @@ impl Sandbox {
             ipc: IpcNs::new(),
             pids,
             cgroup,
+            namespaces: SharedNamespaces {
+                net: runtime.new_namespace_id(),
+                ipc: runtime.new_namespace_id(),
+                uts: runtime.new_namespace_id(),
+                pid: share_pids.then(|| runtime.new_namespace_id()),
+            },
             containers: Mutex::default(),
         }))
     }
@@ -179,6 +196,10 @@ impl Sandbox {
     /// The newest run of each container, by name.
     pub fn containers(&self) -> Vec<Arc<Container>> {
         self.containers.lock().values().cloned().collect()
+    }
+
+    pub(crate) fn namespaces(&self) -> SharedNamespaces {
+        self.namespaces
     }
 
     /// Where the pod's logs are: `<namespace>_<name>_<uid>`, as under `/var/log/pods`.

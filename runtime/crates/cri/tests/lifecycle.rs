@@ -15,6 +15,7 @@ use wasmpod_engine::{Engine, EngineConfig};
 use wasmpod_kernel::cgroup::Limits;
 use wasmpod_kernel::cgroup::kubernetes::QosClass;
 use wasmpod_kernel::mntns::Cred;
+use wasmpod_kernel::netns::Family;
 use wasmpod_sim::{Instant, Sim};
 
 struct Node {
@@ -282,5 +283,58 @@ fn a_directory_without_a_command_is_no_program() {
         std::fs::write(copy.path().join("motd"), "hello").expect("written");
         let twin = ImageSource::Directory(copy.path().to_owned());
         assert_eq!(node.runtime.load_image(&twin, "./twin").await.expect("an image").id, image.id);
+    });
+}
+
+#[test]
+fn a_flood_is_cut_and_counted_when_a_pod_is_looked_into() {
+    use wasmpod_cri::inspect::{MAX_LISTED_DESCRIPTORS, MAX_LISTED_SOCKETS};
+    let node = node();
+    run(&node, async {
+        let sandbox = node.runtime.run_pod_sandbox(pod("flood")).expect("a sandbox");
+        assert_eq!(sandbox.inspect().containers, []);
+        let image = node.runtime.load_image(&guest("net_p1_server"), "server").await.expect("an image");
+        let port = |port| Port { name: None, port, protocol: Protocol::Tcp };
+        let ports: Vec<Port> = (1000..1256).map(port).collect();
+        // the pod has 50 sockets more than are listed
+        let sockets = (0..50).map(|_| {
+            let socket = sandbox.net().udp_socket(Family::V4, sandbox.cgroup().clone()).expect("room");
+            socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+            socket
+        });
+        let sockets: Vec<_> = sockets.collect();
+        let made = ContainerConfig { ports, ..config("c", image, &["\u{1b}[2J"]) };
+        let container = node.runtime.create_container(&sandbox, made).await.expect("a container");
+        assert_eq!(sandbox.inspect().containers[0].processes.items[0].state, '-');
+        container.start().expect("started");
+        node.sim.clock().sleep(Duration::from_millis(10)).await;
+        let inside = sandbox.inspect();
+        assert_eq!(
+            (inside.sockets.items.len(), inside.sockets.more),
+            (MAX_LISTED_SOCKETS, 256 + 50 - MAX_LISTED_SOCKETS)
+        );
+        let process = &inside.containers[0].processes.items[0];
+        assert_eq!(
+            (process.state, process.command.as_str()),
+            ('S', "/net_p1_server.wasm \u{1b}[2J"),
+            "raw: who shows it escapes"
+        );
+        let directories = container.mnt().mount_points().len() + 1;
+        let listed = &process.descriptors;
+        assert_eq!(
+            (listed.items.len(), listed.more),
+            (MAX_LISTED_DESCRIPTORS, 3 + 256 + directories - MAX_LISTED_DESCRIPTORS)
+        );
+        assert!(process.rss_bytes > 64 << 10 && process.cpu_nanos > 0, "{process:?}");
+        assert_eq!(inside, sandbox.inspect(), "looking changes nothing");
+        container.kill();
+        container.wait().await;
+        drop(sockets);
+        let ended = sandbox.inspect();
+        let process = &ended.containers[0].processes.items[0];
+        assert_eq!((process.state, process.rss_bytes, process.descriptors.items.len()), ('Z', 0, 0));
+        assert_eq!((ended.containers[0].exit_code, ended.sockets.items.len()), (Some(137), 0));
+        sandbox.stop().await;
+        assert_eq!(sandbox.inspect().containers, [], "nothing is left, and looking is no error");
     });
 }

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use wasmpod_kernel::cgroup::{Cgroup, Charge};
+use wasmpod_kernel::cgroup::Charge;
+use wasmpod_kernel::process::Process;
 use wasmtime::ResourceLimiter;
 
 use crate::config::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
@@ -13,22 +14,29 @@ use crate::exit::OutOfMemory;
 const TABLE_ELEMENT_BYTES: u64 = 16;
 
 pub(crate) struct Limiter {
-    cgroup: Arc<Cgroup>,
+    process: Arc<Process>,
     /// All memories and tables of the program; given back when the store is dropped.
     charge: Option<Charge>,
 }
 
 impl Limiter {
-    pub(crate) fn new(cgroup: Arc<Cgroup>) -> Self {
-        Self { cgroup, charge: None }
+    pub(crate) fn new(process: Arc<Process>) -> Self {
+        Self { process, charge: None }
     }
 
     fn charge(&mut self, bytes: u64) -> wasmtime::Result<()> {
         let charged = match &mut self.charge {
             Some(charge) => charge.grow(bytes),
-            None => self.cgroup.charge(bytes).map(|charge| self.charge = Some(charge)),
+            None => self.process.spec.cgroup.charge(bytes).map(|charge| self.charge = Some(charge)),
         };
+        self.process.usage.set_memory(self.charge.as_ref().map_or(0, Charge::bytes));
         charged.map_err(|_| OutOfMemory { wanted: bytes }.into())
+    }
+}
+
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        self.process.usage.set_memory(0);
     }
 }
 

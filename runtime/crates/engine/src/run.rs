@@ -124,7 +124,7 @@ async fn call(
     env: Vec<(String, String)>,
     meter: Arc<Meter>,
 ) -> Exit {
-    let limiter = Limiter::new(process.spec.cgroup.clone());
+    let limiter = Limiter::new(process.clone());
     let mut ctx = Ctx::new(process);
     ctx.extra_env = env;
     let mut store = Store::new(engine.wasmtime(), Guest { ctx, limiter });
@@ -309,6 +309,7 @@ impl<F: Future<Output = Exit>> Metered<F> {
             self.meter.yielded();
         }
         let used = self.meter.used().saturating_sub(before);
+        self.process.usage.add_fuel(used);
         if let Some(held) = &mut self.held {
             held.spent = held.spent.saturating_add(used);
         }

@@ -218,6 +218,16 @@ impl FdTable {
         self.held = self.held.saturating_sub(1);
     }
 
+    /// How many descriptors are held elsewhere.
+    pub const fn held(&self) -> usize {
+        self.held
+    }
+
+    /// How many numbered descriptors are open.
+    pub const fn open(&self) -> usize {
+        self.open
+    }
+
     /// The open descriptors, in numeric order.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &Descriptor)> {
         self.slots.iter().enumerate().filter_map(|(fd, slot)| Some((u32::try_from(fd).ok()?, slot.as_ref()?)))

@@ -11,6 +11,7 @@
 //! - [`signal`]: signals and how an ended process is described.
 //! - [`pidns`]: the processes of a container or a pod, by number.
 //! - [`process`]: a process: its ids, namespaces, arguments and descriptors.
+//! - [`usage`]: what a process has used.
 //! - [`cgroup`]: cpu.max, cpu.weight and memory.max, with their statistics.
 //! - [`mntns`]: the file system: layers, tmpfs, hostPath, mounts, `/proc` and `/dev`.
 //! - [`netns`]: a pod's network stack: TCP and UDP over `lo` and `eth0`.
@@ -33,6 +34,7 @@ pub mod pidns;
 pub mod pipe;
 pub mod process;
 pub mod signal;
+pub mod usage;
 pub mod utsns;
 pub mod wait;
 pub mod wchan;

@@ -15,6 +15,7 @@ use crate::mntns::{Cred, MountNs};
 use crate::netns::NetNs;
 use crate::pidns::{PidNs, ProcessInfo};
 use crate::signal::{Control, Sender, SignalInfo, Signals, Taken};
+use crate::usage::ProcessUsage;
 use crate::utsns::UtsNs;
 use crate::wchan::{WaitChannel, WaitSlot, Waiting};
 use crate::{Errno, Result};
@@ -60,6 +61,8 @@ pub struct Process {
     pub undo: Arc<Undo>,
     pid: u32,
     started: Instant,
+    /// What it has used.
+    pub usage: ProcessUsage,
     sim: Sim,
     random: Mutex<RandomStream>,
     wait: WaitSlot,
@@ -88,6 +91,7 @@ impl Process {
             undo: Arc::default(),
             pid,
             started: sim.clock().now(),
+            usage: ProcessUsage::default(),
             sim: sim.clone(),
             random,
             wait: WaitSlot::new(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use parking_lot::Mutex;
-use wasmpod_cri::{ImageSource, Runtime, Sandbox};
+use wasmpod_cri::{ImageSource, PodInspection, Runtime, Sandbox};
 use wasmpod_sim::{Sim, TaskHandle};
 
 use crate::events::{Event, EventLog, Observer};
@@ -210,6 +210,15 @@ impl PodHandle {
     /// Its newest events.
     pub fn events(&self) -> EventLog {
         self.record.inner.lock().events.clone()
+    }
+
+    /// What is inside of it now; `None` before its sandbox is up and after it is gone.
+    pub fn inspect(&self) -> Option<PodInspection> {
+        let sandbox = match &self.record.inner.lock().sandbox {
+            SandboxKnown::Up(sandbox) => sandbox.clone(),
+            SandboxKnown::NotYet | SandboxKnown::Gone => return None,
+        };
+        Some(sandbox.inspect())
     }
 
     /// Its sandbox, once it is up; `None` if the pod ended without one.

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use k8s_openapi::api::core::v1::PodStatus;
+use wasmpod_cri::Sandbox;
 use wasmpod_sim::Instant;
 
 use crate::objects::PodRef;
@@ -120,6 +121,8 @@ pub trait Observer: Send + Sync {
     fn container(&self, pod: &PodRef, container: &str, change: &ContainerChange);
     /// A pod's status changed.
     fn status(&self, pod: &PodRef, status: &PodStatus);
+    /// A pod has ended, and what it had goes right after this call: the last look at it.
+    fn ending(&self, _pod: &PodRef, _sandbox: &Sandbox) {}
     /// A container wrote a line, without its line end. `partial` lines go on in the next call.
     fn output(&self, pod: &PodRef, container: &str, stream: OutputStream, line: &[u8], partial: bool);
 }

@@ -2,6 +2,7 @@
 //! threads.
 
 use std::future::Future;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::TaskError;
@@ -67,6 +68,8 @@ pub enum HostSignal {
     Interrupt,
     /// SIGTERM (Unix), or the console being closed (Windows).
     Terminate,
+    /// SIGUSR1 (Unix), or Ctrl-Break (Windows): show what is inside.
+    Inspect,
 }
 
 /// The host's signals to this program, as a queue. Works in real and in virtual time: a thread of its own listens.
@@ -81,7 +84,7 @@ struct SignalQueue {
 }
 
 impl HostSignals {
-    /// Starts to listen. From here on Ctrl-C and SIGTERM no longer end the program by themselves.
+    /// Starts to listen. From here on Ctrl-C, SIGTERM and SIGUSR1 no longer end the program by themselves.
     #[expect(clippy::disallowed_methods, reason = "the listener must live outside of virtual time")]
     pub fn listen() -> std::io::Result<Self> {
         let queue = std::sync::Arc::<parking_lot::Mutex<SignalQueue>>::default();
@@ -97,7 +100,10 @@ impl HostSignals {
                     let signal = listener.next().await;
                     let waiter = {
                         let mut queue = sender.lock();
-                        queue.pending.push_back(signal);
+                        // as the system does with a signal that is pending already: nobody can fill the queue
+                        if !(signal == HostSignal::Inspect && queue.pending.contains(&signal)) {
+                            queue.pending.push_back(signal);
+                        }
                         queue.waiter.take()
                     };
                     if let Some(waiter) = waiter {
@@ -114,10 +120,10 @@ impl HostSignals {
         std::future::poll_fn(|cx| {
             let mut queue = self.queue.lock();
             match queue.pending.pop_front() {
-                Some(signal) => std::task::Poll::Ready(signal),
+                Some(signal) => Poll::Ready(signal),
                 None => {
                     queue.waiter = Some(cx.waker().clone());
-                    std::task::Poll::Pending
+                    Poll::Pending
                 }
             }
         })
@@ -129,22 +135,18 @@ impl HostSignals {
 struct Listener {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    inspect: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
 impl Listener {
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) -> HostSignal {
-        let interrupt = std::pin::pin!(self.interrupt.recv());
-        let terminate = std::pin::pin!(self.terminate.recv());
-        match futures_util::future::select(interrupt, terminate).await {
-            futures_util::future::Either::Left(_) => HostSignal::Interrupt,
-            futures_util::future::Either::Right(_) => HostSignal::Terminate,
-        }
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            inspect: signal(SignalKind::user_defined1())?,
+        })
     }
 }
 
@@ -152,20 +154,29 @@ impl Listener {
 struct Listener {
     interrupt: tokio::signal::windows::CtrlC,
     terminate: tokio::signal::windows::CtrlClose,
+    inspect: tokio::signal::windows::CtrlBreak,
 }
 
 #[cfg(windows)]
 impl Listener {
     fn new() -> std::io::Result<Self> {
-        Ok(Self { interrupt: tokio::signal::windows::ctrl_c()?, terminate: tokio::signal::windows::ctrl_close()? })
+        use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close};
+        Ok(Self { interrupt: ctrl_c()?, terminate: ctrl_close()?, inspect: ctrl_break()? })
     }
+}
 
+impl Listener {
+    /// The next signal; of several at once the gravest.
     async fn next(&mut self) -> HostSignal {
-        let interrupt = std::pin::pin!(self.interrupt.recv());
-        let terminate = std::pin::pin!(self.terminate.recv());
-        match futures_util::future::select(interrupt, terminate).await {
-            futures_util::future::Either::Left(_) => HostSignal::Interrupt,
-            futures_util::future::Either::Right(_) => HostSignal::Terminate,
-        }
+        std::future::poll_fn(|cx| {
+            if self.interrupt.poll_recv(cx).is_ready() {
+                return Poll::Ready(HostSignal::Interrupt);
+            }
+            if self.terminate.poll_recv(cx).is_ready() {
+                return Poll::Ready(HostSignal::Terminate);
+            }
+            self.inspect.poll_recv(cx).map(|_| HostSignal::Inspect)
+        })
+        .await
     }
 }

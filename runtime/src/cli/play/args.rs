@@ -44,6 +44,11 @@ pub struct Args {
     #[arg(long, short)]
     pub quiet: bool,
 
+    /// Show what is inside of each pod, at its end, when --timeout is over, and in a deadlock: namespaces, processes, descriptors, sockets, mounts
+    /// and cgroups. A running play shows it on SIGUSR1 (Windows: Ctrl-Break), with or without this
+    #[arg(long)]
+    pub inspect: bool,
+
     /// Simulate time: waiting takes none, and one seed always gives the same run
     #[arg(long)]
     pub virtual_time: bool,

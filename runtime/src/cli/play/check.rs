@@ -179,16 +179,15 @@ impl Pair<'_> {
                     }
                 };
                 match signal {
+                    // the two runs are to be compared, so neither is looked into
+                    Some(HostSignal::Inspect) | None => {}
                     Some(HostSignal::Interrupt) if heard.is_none() => heard = Some(Exit::Interrupted),
                     Some(signal) => {
-                        let exit = match signal {
-                            HostSignal::Interrupt => Exit::Interrupted,
-                            HostSignal::Terminate => Exit::Terminated,
-                        };
+                        let terminated = signal == HostSignal::Terminate;
+                        let exit = if terminated { Exit::Terminated } else { Exit::Interrupted };
                         heard = heard.or(Some(exit));
                         kill(child)?;
                     }
-                    None => {}
                 }
             }
         });

@@ -26,6 +26,7 @@ use wasmpod_sim::{BlockOnError, HostSignal, HostSignals, Sim, Sleep};
 
 use super::args::{Args, Publish};
 use super::output::Printer;
+use super::output::inspect::Moment;
 use super::output::summary::Summary;
 use super::output::text::label;
 use super::pcap::MAX_PCAP_BYTES;
@@ -74,8 +75,13 @@ pub fn run(
     let handles: Vec<Arc<PodHandle>> = pods.into_iter().map(|request| Arc::new(world.agent.run_pod(request))).collect();
     let ports = Ports::open(sim, printer, &handles, targets);
     let mut session = Session { printer, handles: &handles, stopped: None, killed: false, notes: Vec::new() };
-    let blocked = || deadlock::report(&world.runtime);
-    let exit = match sim.block_on_or(session.watch(sim, args.timeout, signals), &blocked) {
+    let blocked = || {
+        if args.inspect {
+            inspect(printer, &handles, Moment::Deadlock);
+        }
+        deadlock::report(&world.runtime)
+    };
+    let exit = match sim.block_on_or(session.watch(sim, args, signals), &blocked) {
         Ok(exit) => exit,
         Err(BlockOnError::Deadlock { at, report, .. }) => {
             session.notes.push(format!("deadlock at {at}: nothing can run, and no timer is set"));
@@ -142,7 +148,8 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    async fn watch(&mut self, sim: &Sim, timeout: Option<Duration>, mut signals: Option<HostSignals>) -> Exit {
+    async fn watch(&mut self, sim: &Sim, args: &Args, mut signals: Option<HostSignals>) -> Exit {
+        let timeout = args.timeout;
         let mut ends = pin!(join_all(self.handles.iter().map(|handle| handle.wait())));
         let mut timer = timeout.map(|after| sim.clock().sleep(after));
         loop {
@@ -153,10 +160,14 @@ impl Session<'_> {
                     let limit = go_duration(timeout.unwrap_or_default());
                     self.notes.push(format!("timeout: the pods were not done after {limit}"));
                     self.notes.extend(not_ended(self.handles));
+                    if args.inspect {
+                        inspect(self.printer, self.handles, Moment::Timeout);
+                    }
                     self.stop(Exit::Timeout, Some(SHORT_GRACE));
                     self.printer.try_say(&format!("timeout after {limit}: stopping the pods"));
                 }
                 Happened::OutputClosed => self.stop(Exit::BrokenPipe, Some(SHORT_GRACE)),
+                Happened::Signal(HostSignal::Inspect) => inspect(self.printer, self.handles, Moment::Running),
                 Happened::Signal(_) if self.killed => {
                     // the pods cannot even be killed: somebody who reads the output stands still, and everybody waits for that
                     std::process::exit(i32::from(self.stopped.unwrap_or(Exit::Interrupted).code()));
@@ -167,10 +178,8 @@ impl Session<'_> {
                     self.printer.try_say("killing the pods");
                 }
                 Happened::Signal(signal) => {
-                    let exit = match signal {
-                        HostSignal::Interrupt => Exit::Interrupted,
-                        HostSignal::Terminate => Exit::Terminated,
-                    };
+                    let terminated = signal == HostSignal::Terminate;
+                    let exit = if terminated { Exit::Terminated } else { Exit::Interrupted };
                     self.stop(exit, None);
                     self.printer.try_say("stopping the pods; once more kills them");
                 }
@@ -232,6 +241,19 @@ impl Session<'_> {
         };
         self.notes.extend(bugs.into_iter().map(|bug| format!("internal error: {bug}")));
         exit
+    }
+}
+
+/// Shows what is inside of all pods that have an inside.
+fn inspect(printer: &Printer, handles: &[Arc<PodHandle>], moment: Moment) {
+    for handle in handles {
+        match handle.inspect() {
+            Some(inspection) => printer.try_inspect(handle.reference(), moment, &inspection),
+            None => {
+                let when = if handle.ended().is_some() { "any more" } else { "yet" };
+                printer.try_say(&format!("nothing is inside of {} {when}", label(handle.reference(), None)));
+            }
+        }
     }
 }
 

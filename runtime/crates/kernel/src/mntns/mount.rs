@@ -113,6 +113,12 @@ impl MountTable {
         self.mounts[mount as usize].dev
     }
 
+    /// Where `mount` is and what kind it is.
+    pub(crate) fn place(&self, mount: u32) -> (&str, &'static str) {
+        let mount = &self.mounts[mount as usize];
+        (&mount.path, mount.kind)
+    }
+
     pub(crate) fn busy(&self) -> &Busy {
         &self.busy
     }

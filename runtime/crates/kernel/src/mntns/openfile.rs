@@ -214,6 +214,16 @@ impl OpenFile {
         }
     }
 
+    /// The mount it is in: where that is, and the kind of file system. A file has no path of its own: it may have been renamed.
+    pub fn mounted_at(&self) -> (&str, &'static str) {
+        self.ns.table().place(self.at.mount)
+    }
+
+    /// How it was opened: for reading, for writing.
+    pub const fn access(&self) -> (bool, bool) {
+        (self.readable, self.writable)
+    }
+
     /// What `fstat(2)` tells.
     ///
     /// # Errors

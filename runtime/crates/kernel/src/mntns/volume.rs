@@ -206,7 +206,8 @@ impl Volume {
         &self.0.node
     }
 
-    pub(crate) fn kind(&self) -> &'static str {
+    /// The kind of file system, as `/proc/mounts` names it.
+    pub fn kind(&self) -> &'static str {
         self.0.kind
     }
 

@@ -145,7 +145,8 @@ fn one_mount(
     let path =
         if mount.mount_path.starts_with('/') { mount.mount_path.clone() } else { format!("/{}", mount.mount_path) };
     let read_only = mounted.read_only || mount.read_only == Some(true);
-    Ok(Mount { path, volume: mounted.volume.clone(), options: MountOptions { read_only, sub_path } })
+    let (source, volume) = (mount.name.clone(), mounted.volume.clone());
+    Ok(Mount { path, source, volume, options: MountOptions { read_only, sub_path } })
 }
 
 /// `subPathExpr`: every name in it must be known.

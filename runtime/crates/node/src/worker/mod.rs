@@ -325,6 +325,7 @@ impl Worker {
 
     async fn clean_up(&mut self) {
         if let Some(sandbox) = self.sandbox.take() {
+            self.shared.observer.ending(&self.reference, &sandbox);
             sandbox.stop().await;
         }
         self.containers.clear();

@@ -1,5 +1,5 @@
 //! Lines for programs: one JSON object per line on standard output. Every object has `time` and `type`: `output`, `event`,
-//! `container`, `phase` or `result`.
+//! `container`, `phase`, `inspection` or `result`.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,11 @@ use base64::Engine;
 use serde_json::{Map, Value, json};
 use wasmpod_api::k8s_openapi::api::core::v1::PodStatus;
 use wasmpod_api::k8s_openapi::jiff::Timestamp;
+use wasmpod_cri::PodInspection;
 use wasmpod_node::events::{ContainerChange, Event, OutputStream};
 use wasmpod_node::objects::PodRef;
 
+use super::inspect::Moment;
 use super::sink::Sink;
 use super::summary::Summary;
 
@@ -100,6 +102,25 @@ impl Json {
         }
         self.phases.insert(pod.uid.clone(), phase);
         self.print(sink, object);
+    }
+
+    /// What is inside of a pod: its fields are those of [`PodInspection`], and `moment`. It was asked for, so `--quiet` does not
+    /// keep it back.
+    pub fn inspection(
+        &self,
+        sink: &mut Sink,
+        time: u64,
+        pod: &PodRef,
+        moment: Moment,
+        inspection: &PodInspection,
+    ) {
+        let mut object = start(time, "inspection", pod, None);
+        object.insert("moment".into(), moment.name().into());
+        // plain data with names for keys: it cannot fail
+        if let Ok(Value::Object(more)) = serde_json::to_value(inspection) {
+            object.extend(more);
+        }
+        sink.line(&Value::Object(object).to_string());
     }
 
     /// How it ended.

@@ -3,16 +3,20 @@
 //!
 //! - [`text`]: lines for people
 //! - [`json`]: lines for programs
+//! - [`inspect`]: what is inside of a pod, for people
+//! - [`table`]: columns
 //! - [`sanitize`]: what a terminal must not be sent
 //! - [`sink`]: the two streams and who has written an unfinished line
 //! - [`summary`]: how it ended
 //!
 //! Owns the texts and the writing. A stream that nobody reads any more is not written again, and never panics.
 
+pub mod inspect;
 pub mod json;
 pub mod sanitize;
 pub mod sink;
 pub mod summary;
+pub mod table;
 pub mod text;
 
 use std::io::IsTerminal;
@@ -23,11 +27,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use wasmpod_api::k8s_openapi::api::core::v1::PodStatus;
+use wasmpod_cri::{PodInspection, Sandbox};
 use wasmpod_node::events::{ContainerChange, Event, Observer, OutputStream};
 use wasmpod_node::objects::PodRef;
 use wasmpod_sim::Clock;
 
 use super::args::{Args, OutputFormat};
+use self::inspect::Moment;
 use json::Json;
 use sink::{Sink, Target};
 use summary::Summary;
@@ -40,6 +46,8 @@ pub struct Style {
     pub format: OutputFormat,
     /// `--quiet`.
     pub quiet: bool,
+    /// `--inspect`.
+    pub inspect: bool,
     /// There is one container in all: with `quiet` its bytes pass as they are.
     pub single: bool,
     /// Standard output.
@@ -56,6 +64,7 @@ impl Style {
         Self {
             format: args.output,
             quiet: args.quiet,
+            inspect: args.inspect,
             single: containers == 1,
             stdout: target(std::io::stdout().is_terminal()),
             stderr: target(std::io::stderr().is_terminal()),
@@ -85,6 +94,7 @@ const WRITER_PATIENCE: Duration = Duration::from_millis(500);
 /// Prints what the node tells.
 pub struct Printer {
     clock: Clock,
+    inspect: bool,
     /// Held while writing, which a reader that stands still can make last for ever.
     inner: Mutex<Inner>,
     closed: Closed,
@@ -114,7 +124,8 @@ impl Printer {
             OutputFormat::Text => Form::Text(Text::new(style, pods)),
             OutputFormat::Json => Form::Json(Json::new(style.quiet)),
         };
-        Arc::new(Self { clock, inner: Mutex::new(Inner { sink, form }), closed: Closed::default() })
+        let inner = Mutex::new(Inner { sink, form });
+        Arc::new(Self { clock, inspect: style.inspect, inner, closed: Closed::default() })
     }
 
     /// Says something of wasmpod's own.
@@ -127,6 +138,14 @@ impl Printer {
         if let Some(mut inner) = self.inner.try_lock_for(WRITER_PATIENCE) {
             let Inner { sink, form } = &mut *inner;
             say(sink, form, message);
+        }
+    }
+
+    /// Prints what is inside of a pod, unless somebody stands still in the middle of writing.
+    pub fn try_inspect(&self, pod: &PodRef, moment: Moment, inspection: &PodInspection) {
+        if let Some(mut inner) = self.inner.try_lock_for(WRITER_PATIENCE) {
+            let Inner { sink, form } = &mut *inner;
+            inspect(&self.clock, sink, form, pod, moment, inspection);
         }
     }
 
@@ -168,7 +187,28 @@ fn say(sink: &mut Sink, form: &mut Form, message: &str) {
     }
 }
 
+fn inspect(
+    clock: &Clock,
+    sink: &mut Sink,
+    form: &mut Form,
+    pod: &PodRef,
+    moment: Moment,
+    inspection: &PodInspection,
+) {
+    match form {
+        Form::Text(text) => text.inspection(sink, clock.now(), pod, moment, inspection),
+        Form::Json(json) => json.inspection(sink, clock.wall(), pod, moment, inspection),
+    }
+}
+
 impl Observer for Printer {
+    fn ending(&self, pod: &PodRef, sandbox: &Sandbox) {
+        if self.inspect {
+            let inspection = sandbox.inspect();
+            self.with(|_, sink, form| inspect(&self.clock, sink, form, pod, Moment::Ended, &inspection));
+        }
+    }
+
     fn event(&self, pod: &PodRef, event: &Event) {
         self.with(|time, sink, form| match form {
             Form::Text(text) => text.event(sink, pod, event),

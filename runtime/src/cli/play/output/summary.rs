@@ -5,6 +5,7 @@ use wasmpod_api::k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 use wasmpod_node::objects::PodRef;
 use wasmpod_sim::journal::Record;
 
+use super::table;
 use super::text::label;
 use crate::exit::Exit;
 
@@ -24,8 +25,8 @@ pub struct Summary {
 impl Summary {
     /// The table for people: a heading and a row per container.
     pub fn table(&self) -> Vec<String> {
-        let heading = ["POD", "PHASE", "CONTAINER", "EXIT", "REASON", "RESTARTS"].map(str::to_owned);
-        let mut rows = vec![heading];
+        let heading = ["POD", "PHASE", "CONTAINER", "EXIT", "REASON", "RESTARTS"];
+        let mut rows = vec![heading.map(str::to_owned).to_vec()];
         for (pod, status) in &self.pods {
             let phase = match (&status.phase, &status.reason) {
                 (Some(phase), Some(reason)) => format!("{phase} ({reason})"),
@@ -35,16 +36,10 @@ impl Summary {
                 let (exit, reason) = ended(container);
                 let exit = exit.map_or_else(|| "-".to_owned(), |code| code.to_string());
                 let restarts = container.restart_count.to_string();
-                rows.push([label(pod, None), phase.clone(), container.name.clone(), exit, reason, restarts]);
+                rows.push(vec![label(pod, None), phase.clone(), container.name.clone(), exit, reason, restarts]);
             }
         }
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
-        let line = |row: &[String; 6]| {
-            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-            cells.collect::<Vec<_>>().join("   ").trim_end().to_owned()
-        };
-        rows.iter().map(line).collect()
+        table::lines(&rows)
     }
 
     /// The same for programs.

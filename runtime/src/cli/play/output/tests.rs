@@ -37,7 +37,7 @@ impl Fixture {
     fn new(format: OutputFormat, quiet: bool, names: &[&str], target: Target) -> Self {
         let pod = PodRef { namespace: "default".into(), name: "web".into(), uid: "u1".into() };
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let style = Style { format, quiet, single: names.len() == 1, stdout: target, stderr: target };
+        let style = Style { format, quiet, inspect: true, single: names.len() == 1, stdout: target, stderr: target };
         let (stdout, stderr) = (Shared::default(), Shared::default());
         let sink = Sink::new(Box::new(stdout.clone()), Box::new(stderr.clone()), target.terminal);
         let clock = Sim::new_virtual(0).clock().clone();
@@ -203,7 +203,7 @@ fn json_lines() {
 
 #[test]
 fn a_closed_pipe_is_noticed_and_not_written_again() {
-    let style = Style { format: OutputFormat::Text, quiet: false, single: true, stdout: PIPE, stderr: PIPE };
+    let style = Style { format: OutputFormat::Text, quiet: false, inspect: false, single: true, stdout: PIPE, stderr: PIPE };
     let sink = Sink::new(Box::new(Shared(Arc::default(), true)), Box::new(Shared(Arc::default(), true)), false);
     let sim = Sim::new_virtual(0);
     let printer = Printer::new(sim.clock().clone(), style, sink, &[]);

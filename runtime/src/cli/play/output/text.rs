@@ -4,10 +4,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use wasmpod_api::k8s_openapi::api::core::v1::PodStatus;
+use wasmpod_cri::PodInspection;
 use wasmpod_node::events::{ContainerChange, Event, EventType, OutputStream};
 use wasmpod_node::objects::{DEFAULT_NAMESPACE, PodRef};
+use wasmpod_sim::Instant;
 
 use super::Style;
+use super::inspect::{self, Moment};
 use super::sanitize::{for_terminal, message_for_terminal};
 use super::sink::Sink;
 use super::summary::Summary;
@@ -119,6 +122,21 @@ impl Text {
         if matches!(phase, "Succeeded" | "Failed") {
             let reason = status.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
             self.once(sink, pod, None, format!("{} {}{reason}", label(pod, None), phase.to_lowercase()));
+        }
+    }
+
+    /// What is inside of a pod: a block of lines. It was asked for, so `--quiet` does not keep it back.
+    pub fn inspection(
+        &self,
+        sink: &mut Sink,
+        at: Instant,
+        pod: &PodRef,
+        moment: Moment,
+        inspection: &PodInspection,
+    ) {
+        self.always(sink, &format!("inside of {} ({}) at {at}", label(pod, None), moment.name()));
+        for line in inspect::lines(inspection) {
+            sink.error_line(&line);
         }
     }
 
