@@ -88,10 +88,8 @@ fn a_running_pod_shows_namespaces_processes_sockets_mounts_and_cgroups() {
     let (client, server) = (&sockets[3], &sockets[1]);
     assert_eq!((local("ESTAB").len(), client[5].as_str()), (2, "127.0.0.1:7000"), "{sockets:?}");
     assert_eq!(server[5], format!("[::ffff:127.0.0.1]:{}", client[4].rsplit(':').next().expect("a port")));
-    assert_eq!(
-        (server[6].as_str(), client[6].as_str()),
-        ("users:((\"server\",pid=1,fd=9))", "users:((\"client\",pid=1))")
-    );
+    assert!(server[6].starts_with("users:((\"server\",pid=1,fd="), "{server:?}");
+    assert_eq!(client[6], "users:((\"client\",pid=1))", "a component's handle has no number");
 
     let mounts = table(&block, "CONTAINER   TARGET");
     assert!(
@@ -118,7 +116,9 @@ fn at_its_end_a_pod_shows_what_is_left() {
     let processes = table(&block, "CONTAINER   PID   PPID");
     assert_eq!(processes.len(), 4);
     assert!(processes.iter().all(|row| row[4] == "Z" && row[6] == "0"), "{processes:?}");
-    assert!(table(&block, "Netid").is_empty() && table(&block, "CONTAINER   PID   FD").is_empty(), "all is closed");
+    assert!(table(&block, "CONTAINER   PID   FD").is_empty(), "all is closed");
+    let sockets = table(&block, "Netid");
+    assert!(sockets.iter().all(|row| row[1] == "TIME-WAIT"), "and so are the sockets: {sockets:?}");
     assert!(!table(&block, "CONTAINER   TARGET").is_empty());
     let cgroups = table(&block, "cpu.max");
     assert!(cgroups.iter().all(|row| row[5] == "0"), "no memory is left: {cgroups:?}");
