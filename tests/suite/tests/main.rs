@@ -11,6 +11,7 @@ mod inspect;
 mod invalid;
 mod isolation;
 mod layout;
+mod net;
 mod pods;
 #[cfg(unix)]
 mod signals;

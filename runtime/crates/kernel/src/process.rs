@@ -325,7 +325,7 @@ pub(crate) mod testing {
     fn spec(sim: &Sim, namespace: &Arc<PidNs>, name: &str, args: &[&str]) -> Result<ProcessSpec> {
         let root = RootConfig { cpus: 1, memory_bytes: 1 << 30, fuel_per_cpu_second: 1 };
         let cgroup = Cgroup::root(root, sim.clock().clone());
-        let fabric = Fabric::new(&sim, FabricConfig::default())?;
+        let fabric = Fabric::new(sim, FabricConfig::default())?;
         let pod = PodIdentity { name: "pod".to_owned(), namespace: "default".to_owned(), ..PodIdentity::default() };
         let mnt = MountNs::builder(sim.clock().clone(), cgroup.clone()).root(Vec::new(), Quota::unlimited());
         Ok(ProcessSpec {

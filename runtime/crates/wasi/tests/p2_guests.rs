@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use p2_support::World;
+use wasmpod_kernel::fabric::link::LinkProps;
 use wasmpod_kernel::file::{Description, Descriptor};
 use wasmpod_kernel::mntns::{TmpfsOptions, Volume};
 use wasmpod_kernel::pipe::{PIPE_CAPACITY, ReadEnd, WriteEnd, pipe};
@@ -176,10 +177,20 @@ fn a_volume_is_shared_by_two_containers() {
 
 /// Runs a server and a client, in one pod or in two, and returns what they did.
 fn two(server: (&str, &[&str]), client: (&str, &[&str]), pods: usize) -> (Done, Done) {
+    two_over(server, client, pods, LinkProps::default())
+}
+
+/// As [`two`]; between two pods both ways are as `link` says.
+fn two_over(server: (&str, &[&str]), client: (&str, &[&str]), pods: usize, link: LinkProps) -> (Done, Done) {
     let world = World::new();
     let first = world.pod("server");
     let second = if pods == 1 { first.clone() } else { world.pod("client") };
     let ip = first.ipv4().to_string();
+    if !link.is_perfect() {
+        let (one, other) = (first.ipv4().into(), second.ipv4().into());
+        world.fabric.set_link(one, other, link.clone()).unwrap();
+        world.fabric.set_link(other, one, link).unwrap();
+    }
     let args = |(name, args): (&str, &[&str])| -> Vec<String> {
         [name].iter().chain(args).map(|arg| arg.replace("SERVER", &ip)).collect()
     };
@@ -209,6 +220,17 @@ fn tcp_echo_within_a_pod_and_between_pods() {
         assert!(client.out.ends_with("echoed 50 messages of 3000 bytes\n"), "{}", client.out);
         assert!(server.out.contains("150000 bytes"), "{}", server.out);
     }
+}
+
+#[test]
+fn a_round_trip_over_a_link_of_ten_milliseconds_takes_twenty() {
+    let server: (&str, &[&str]) = ("bench_tcp_server", &["0.0.0.0:7100", "1"]);
+    let client: (&str, &[&str]) = ("bench_tcp_client", &["SERVER:7100", "50", "64", "ping"]);
+    let link = LinkProps { latency: Duration::from_millis(10), ..LinkProps::default() };
+    let (server, client) = two_over(server, client, 2, link);
+    assert_eq!((server.code, client.code), (0, 0), "{server:?} {client:?}");
+    // computing takes no time here: what the client measures is the link alone, to the nanosecond
+    assert!(client.out.contains(&format!("ns_total={} ", 50 * 20_000_000)), "{}", client.out);
 }
 
 #[test]

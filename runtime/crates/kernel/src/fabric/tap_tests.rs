@@ -14,9 +14,11 @@ use super::{Fabric, FabricConfig};
 use crate::cgroup::{Cgroup, RootConfig};
 use crate::netns::{Family, NetNs, TcpSocket};
 
-/// Keeps what it sees: (virtual nanoseconds, from, to, flags, numbers relative to the first ones, length); UDP without flags.
+/// Of a packet: who sent it, flags (none of UDP), sequence and acknowledgement number, length.
+type Line = (SocketAddr, Option<TcpFlags>, [u32; 2], usize);
+
 #[derive(Default)]
-struct Seen(Mutex<Vec<(u64, SocketAddr, SocketAddr, Option<TcpFlags>, [u32; 2], usize)>>);
+struct Seen(Mutex<Vec<Line>>);
 
 impl Tap for Seen {
     fn packet(&self, packet: &Packet<'_>) {
@@ -24,7 +26,7 @@ impl Tap for Seen {
             Segment::Tcp { seq, ack, flags, payload, .. } => (Some(flags), [seq, ack], payload.len()),
             Segment::Udp { payload } => (None, [0, 0], payload.len()),
         };
-        self.0.lock().push((packet.at, packet.from, packet.to, flags, numbers, len));
+        self.0.lock().push((packet.from, flags, numbers, len));
     }
 }
 
@@ -94,17 +96,16 @@ fn conversation(seed: u64, remote: bool, latency: Duration) -> Vec<String> {
         })
         .unwrap();
     let seen = world.seen.0.lock();
-    let client = seen[0].1;
+    let client = seen[0].0;
     // the numbers before the first bytes, as `tcpdump` subtracts them
-    let (of_client, of_server) = (seen[0].4[0], seen[1].4[0]);
-    let line =
-        |&(_, from, _, flags, [seq, ack], len): &(u64, SocketAddr, SocketAddr, Option<TcpFlags>, [u32; 2], usize)| {
-            let (arrow, mine, theirs) =
-                if from == client { ('>', of_client, of_server) } else { ('<', of_server, of_client) };
-            let flags = flags.unwrap();
-            let ack = if flags.contains(TcpFlags::ACK) { ack.wrapping_sub(theirs) } else { 0 };
-            format!("{arrow} {} {} {ack} {len}", letters(flags), seq.wrapping_sub(mine))
-        };
+    let (of_client, of_server) = (seen[0].2[0], seen[1].2[0]);
+    let line = |&(from, flags, [seq, ack], len): &Line| {
+        let (arrow, mine, theirs) =
+            if from == client { ('>', of_client, of_server) } else { ('<', of_server, of_client) };
+        let flags = flags.unwrap();
+        let ack = if flags.contains(TcpFlags::ACK) { ack.wrapping_sub(theirs) } else { 0 };
+        format!("{arrow} {} {} {ack} {len}", letters(flags), seq.wrapping_sub(mine))
+    };
     seen.iter().map(line).collect()
 }
 
@@ -148,7 +149,7 @@ fn refusals_resets_and_datagrams_are_seen_and_the_seed_decides_the_numbers() {
         client.connect(SocketAddr::new(b.ipv4().into(), 80)).unwrap();
         drop(listener);
         let seen = world.seen.0.lock();
-        seen.iter().map(|seen| (seen.3.map(letters), seen.4, seen.5)).collect::<Vec<_>>()
+        seen.iter().map(|seen| (seen.1.map(letters), seen.2, seen.3)).collect::<Vec<_>>()
     };
     let flags: Vec<_> = run(1).into_iter().map(|(flags, ..)| flags.unwrap_or_default()).collect();
     assert_eq!(flags, ["S", "R.", "", "S", "R.", "S", "S.", ".", "R."]);

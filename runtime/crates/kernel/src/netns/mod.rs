@@ -92,6 +92,13 @@ struct Tables {
     random: RandomStream,
 }
 
+/// What an entry of a port table stands for.
+enum Found {
+    Socket(Option<Arc<TcpSocket>>),
+    /// A connection in TIME-WAIT.
+    Over(Box<SocketInfo>),
+}
+
 /// Where traffic to an address goes.
 struct Route {
     /// The stack that has the address.
@@ -209,19 +216,21 @@ impl NetNs {
         };
         // outside of the lock, which a socket takes
         let tcp = tcp.into_iter().filter_map(|found| match found {
-            Ok(socket) => socket?.info(),
-            Err(over) => Some(over),
+            Found::Socket(socket) => socket?.info(),
+            Found::Over(info) => Some(*info),
         });
         tcp.chain(udp.iter().filter_map(|socket| socket.info())).collect()
     }
 
     /// The socket of an entry, or what is left of one in TIME-WAIT.
-    fn look_at(&self, port: u16, entry: &Entry<TcpSocket>) -> std::result::Result<Option<Arc<TcpSocket>>, SocketInfo> {
+    fn look_at(&self, port: u16, entry: &Entry<TcpSocket>) -> Found {
         match (entry.time_wait, entry.bound, entry.remote) {
-            (Some(until), Bound::One(ip), Some(remote)) => {
-                Err(SocketInfo::time_wait(SocketAddr::new(ip, port), remote, until - self.clock.now()))
-            }
-            _ => Ok(entry.socket.upgrade()),
+            (Some(until), Bound::One(ip), Some(remote)) => Found::Over(Box::new(SocketInfo::time_wait(
+                SocketAddr::new(ip, port),
+                remote,
+                until - self.clock.now(),
+            ))),
+            _ => Found::Socket(entry.socket.upgrade()),
         }
     }
 

@@ -448,11 +448,11 @@ proptest! {
                 assert!(read[0] <= written[1] && read[1] <= written[0]);
             }
             pods.both(latency(TEN_MS));
-            for side in 0..2 {
-                ends[side].shutdown(Shutdown::Write).unwrap();
+            for end in ends {
+                end.shutdown(Shutdown::Write).unwrap();
             }
-            for side in 0..2 {
-                let rest = pods.read_all(ends[side]).await;
+            for (side, end) in ends.into_iter().enumerate() {
+                let rest = pods.read_all(end).await;
                 assert!(rest.iter().enumerate().all(|(at, seen)| *seen == byte(1 - side, read[side] + at)));
                 assert_eq!(read[side] + rest.len(), written[1 - side]);
             }
