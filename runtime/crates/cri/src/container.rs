@@ -154,6 +154,8 @@ struct Life {
     state: ContainerState,
     /// There is a program to signal.
     runs: bool,
+    /// It was removed: there is nothing to start.
+    removed: bool,
     /// SIGKILL comes at this time; a later stop may only bring it forward.
     kill_at: Option<Instant>,
 }
@@ -224,7 +226,7 @@ impl Container {
                 mnt: runtime.new_namespace_id(),
             },
             created_at: sim.clock().wall(),
-            life: Mutex::new(Life { state: ContainerState::Created, runs: false, kill_at: None }),
+            life: Mutex::new(Life { state: ContainerState::Created, removed: false, runs: false, kill_at: None }),
             changed: WaitQueue::new(),
             config,
         });
@@ -284,6 +286,9 @@ impl Container {
     pub fn start(self: &Arc<Self>) -> Result<(), CriError> {
         if self.has_started() {
             return Err(CriError::State(format!("container {} was started before", self.config.name)));
+        }
+        if self.life.lock().removed {
+            return Err(CriError::State(format!("container {} was removed", self.config.name)));
         }
         let program = match &self.program {
             Ok(program) => program.clone(),
@@ -374,6 +379,25 @@ impl Container {
             self.journal(format_args!("signal {}", Signal::Kill.name()));
             self.kill_processes();
         }
+    }
+
+    /// Takes it out of its sandbox and removes its log files; its writable layer goes with the last who holds the container. One that
+    /// runs is killed first, as by the CRI's RemoveContainer. Removing it again does nothing.
+    pub async fn remove(&self) {
+        self.kill();
+        let runs = {
+            let mut life = self.life.lock();
+            life.removed = true;
+            matches!(life.state, ContainerState::Running { .. })
+        };
+        if runs {
+            self.wait().await;
+        }
+        self.process.end(); // also one that was never started
+        if let Some(sandbox) = self.runtime.sandbox(&self.pod.1) {
+            sandbox.forget_container(self);
+        }
+        self.log.remove();
     }
 
     fn kill_processes(&self) {

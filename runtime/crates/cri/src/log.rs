@@ -148,6 +148,17 @@ impl ContainerLog {
         let _ = state.file.flush();
     }
 
+    /// Removes the file and the rotated ones; what is written from now on is dropped. What cannot be removed is left. Removing them
+    /// again does nothing.
+    pub fn remove(&self) {
+        let mut state = self.state.lock();
+        state.failed = true; // nothing is written to a file without a name, which the disk would keep
+        for rotated in std::mem::take(&mut state.rotated) {
+            let _ = std::fs::remove_file(rotated);
+        }
+        let _ = std::fs::remove_file(&state.path);
+    }
+
     /// The last `max_lines` lines of the current file, at most `max_bytes` of them, without time and tags
     /// (terminationMessagePolicy FallbackToLogsOnError).
     pub fn tail(&self, max_lines: usize, max_bytes: usize) -> Vec<u8> {
@@ -185,6 +196,9 @@ impl ContainerLog {
     }
 
     fn append(&self, state: &mut State, record: &[u8]) {
+        if state.failed {
+            return;
+        }
         if state.written > 0 && state.written + record.len() as u64 > self.limits.max_bytes {
             self.rotate(state);
         }

@@ -204,6 +204,10 @@ impl Runtime {
         self.inner.sandboxes.lock().values().cloned().collect()
     }
 
+    pub(crate) fn sandbox(&self, uid: &str) -> Option<Arc<Sandbox>> {
+        self.inner.sandboxes.lock().get(uid).cloned()
+    }
+
     pub(crate) fn forget_sandbox(&self, uid: &str) {
         let gone = self.inner.sandboxes.lock().remove(uid);
         drop(gone);

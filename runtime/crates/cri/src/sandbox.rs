@@ -198,6 +198,16 @@ impl Sandbox {
         self.containers.lock().values().cloned().collect()
     }
 
+    /// Forgets a container that was removed, unless a newer run has its name.
+    pub(crate) fn forget_container(&self, gone: &Container) {
+        let forgotten = {
+            let mut containers = self.containers.lock();
+            let is_it = containers.get(gone.name()).is_some_and(|known| known.id() == gone.id());
+            if is_it { containers.remove(gone.name()) } else { None }
+        };
+        drop(forgotten); // outside of the lock: it may be the last who holds it
+    }
+
     pub(crate) fn namespaces(&self) -> SharedNamespaces {
         self.namespaces
     }

@@ -336,3 +336,43 @@ fn a_flood_is_cut_and_counted_when_a_pod_is_looked_into() {
         assert_eq!(sandbox.inspect().containers, [], "nothing is left, and looking is no error");
     });
 }
+
+#[test]
+fn removing_takes_logs_and_files_away_and_doing_it_again_is_no_error() {
+    let node = node();
+    run(&node, async {
+        let sandbox = node.runtime.run_pod_sandbox(pod("gone")).expect("a sandbox");
+        let empty = node.runtime.storage().usage();
+        // never started
+        let container = create(&node, &sandbox, "hello_rust_p1", &[]).await;
+        let log = container.log().path();
+        assert!(log.exists() && node.runtime.storage().usage().inodes > empty.inodes);
+        container.remove().await;
+        container.remove().await;
+        assert!(!log.exists() && sandbox.containers().is_empty());
+        assert!(matches!(container.start(), Err(CriError::State(_))), "nothing is left to start");
+        drop(container);
+        assert_eq!(node.runtime.storage().usage(), empty, "the writable layer is gone");
+
+        // running: it is killed first
+        let container = create(&node, &sandbox, "cpu_spin", &["forever"]).await;
+        container.start().expect("started");
+        node.sim.clock().sleep(Duration::from_millis(5)).await;
+        container.remove().await;
+        let ContainerState::Exited(exited) = container.state() else { panic!("it runs") };
+        assert_eq!(exited.exit_code, 137);
+        assert_eq!(container.stop(Duration::ZERO).await, Some(exited), "stopping what was removed");
+        container.kill();
+
+        // an older run of the same name leaves the newer one alone
+        let newer = create(&node, &sandbox, "hello_rust_p1", &[]).await;
+        container.remove().await;
+        assert_eq!(sandbox.containers().iter().map(|known| known.id().to_owned()).collect::<Vec<_>>(), [newer.id()]);
+        newer.start().expect("started");
+        newer.wait().await;
+        sandbox.stop().await;
+        sandbox.stop().await;
+        newer.remove().await;
+        assert!(!newer.log().path().exists(), "also when the sandbox is gone");
+    });
+}

@@ -64,6 +64,8 @@ pub(crate) struct Worker {
     volumes: PodVolumes,
     /// The newest run of each container.
     containers: BTreeMap<Slot, Arc<Container>>,
+    /// The logs of each container's newest runs.
+    logs: BTreeMap<Slot, gc::KeptLogs>,
     told: Option<PodStatus>,
 }
 
@@ -87,6 +89,7 @@ impl Worker {
             sandbox: None,
             volumes: PodVolumes::new(),
             containers: BTreeMap::new(),
+            logs: BTreeMap::new(),
             told: None,
         }
     }

@@ -54,9 +54,7 @@ impl Worker {
             None => return,
             Some(Err(error)) => return self.fail(slot, &spec, "CreateContainerError", error.to_string(), RETRY),
         };
-        if let Some(old) = attempt.checked_sub(2) {
-            super::gc::remove_logs(&sandbox.log_dir().join(&spec.name), old);
-        }
+        self.logs.entry(slot).or_default().keep(container.log().clone());
         self.event(Some(&spec.name), EventType::Normal, "Created", "Container created".to_owned());
         let started_at = self.now();
         match container.start() {
