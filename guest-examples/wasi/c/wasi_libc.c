@@ -98,7 +98,8 @@ static void descriptors(void) {
   OK(posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL));
   OK(close(fd));
   fd = open(at("f"), O_RDWR);
-  OK(posix_fallocate(fd, 0, 100));
+  IS(posix_fallocate(fd, 0, 100), ENOTSUP);
+  OK(ftruncate(fd, 100));
   struct stat stat_;
   OK(fstat(fd, &stat_));
   IS(stat_.st_size, 100);

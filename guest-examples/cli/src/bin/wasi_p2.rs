@@ -478,6 +478,16 @@ fn udp(family: IpAddressFamily) {
     is!(socket.receive_buffer_size(), Ok::<_, ErrorCode>(0x10000));
     let other = if family == V4 { V6 } else { V4 };
     is!(socket.start_bind(&net, loopback(other, 0)).err(), bad);
+    is!(socket.start_bind(&net, v6([0xffff, 0x7f00, 1], 0)).err(), bad);
+    let foreign = if family == V4 { v4((192, 0, 2, 0), 0) } else { v6([0, 0x0db8, 1], 0) };
+    let refused = socket.start_bind(&net, foreign).err();
+    is!(refused == Some(ErrorCode::AddressNotBindable) || (family == V6 && refused == bad), true);
+    for address in [loopback(family, 0), unspecified(family, 0), loopback(family, 54321)] {
+        let first = udp_bound(family, address);
+        let taken = first.local_address().expect("an address");
+        is!(port_of(taken) != 0 && (port_of(address) == 0 || port_of(taken) == port_of(address)), true);
+        is!(create_udp_socket(family).expect("a socket").start_bind(&net, taken).err(), Some(ErrorCode::AddressInUse));
+    }
     let client = udp_bound(family, unspecified(family, 0));
     is!(client.start_bind(&net, loopback(family, 0)).err(), wrong);
     is!(client.finish_bind().err(), Some(ErrorCode::NotInProgress));

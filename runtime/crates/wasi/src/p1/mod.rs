@@ -1,6 +1,6 @@
 //! `wasi_snapshot_preview1` for core modules, written by hand over the kernel: every function of the witx file, none of them
 //! backed by the host. Where the witx file leaves something open, it behaves as wasmtime 48 does; where wasmtime has nothing
-//! (sockets, FDFLAGS_NONBLOCK of anything but files, `fd_allocate`), as Linux does.
+//! (sockets, FDFLAGS_NONBLOCK of anything but files), as Linux does.
 //!
 //! A map of the code:
 //! - `types`: numbers, bits and layouts of the ABI.
