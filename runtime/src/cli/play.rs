@@ -4,6 +4,7 @@
 //! - [`check`]: the same run twice, and where the two differ
 //! - [`reproduce`]: the command line that gives a run again
 //! - [`manifests`]: reading the inputs
+//! - [`faults`]: what goes wrong on purpose
 //! - [`images`]: what an `image:` means
 //! - [`prepare`]: everything that can be wrong, found before anything is started
 //! - [`world`]: the simulator, the engine, the runtime and the node agent
@@ -13,6 +14,7 @@
 
 mod args;
 mod check;
+mod faults;
 mod images;
 mod manifests;
 mod output;
@@ -74,6 +76,7 @@ fn start(args: &Args) -> Result<Exit, Failure> {
     let sim = world::sim(args).map_err(machine)?;
     let rules = prepare::Rules { max_pods: args.max_pods, nondeterminism: args.allow_nondeterminism };
     let prepared = prepare::prepare(manifests, &host_paths, &sim, rules).map_err(usage)?;
+    let (faults, fault_warnings) = faults::read(&args.faults, &prepared.pods).map_err(usage)?;
     let targets = session::publish_targets(&args.publish, &prepared.pods).map_err(usage)?;
     world::open_journal(args, &sim).map_err(Failure::usage)?;
     let pcap = pcap::open(args).map_err(Failure::usage)?;
@@ -82,14 +85,14 @@ fn start(args: &Args) -> Result<Exit, Failure> {
     let containers = names.iter().map(|(_, names)| names.len()).sum();
     let style = Style::of(args, containers);
     let printer = Printer::new(sim.clock().clone(), style, Sink::of_process(style.stdout, style.stderr), &names);
-    for warning in &prepared.warnings {
+    for warning in prepared.warnings.iter().chain(&fault_warnings) {
         printer.say(&warning.to_string());
     }
     let logs = world::log_dir().map_err(machine)?;
     let mut world = world::World::new(args, &sim, prepared.objects, host_paths, printer.clone(), logs)
         .map_err(|error| Failure { exit: Exit::Internal, lines: vec![format!("wasmpod: {error}")] })?;
     world.write_packets(pcap);
-    Ok(session::run(args, &sim, &world, &printer, prepared.pods, targets))
+    Ok(session::run(args, &sim, &world, &printer, prepared.pods, targets, faults))
 }
 
 /// Simulated time skips whatever it waits for, and takes host sockets for nothing: what comes from outside would never be heard.

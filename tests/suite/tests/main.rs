@@ -6,6 +6,7 @@ mod cpu;
 mod determinism;
 mod docs;
 mod exits;
+mod faults;
 mod host;
 mod inspect;
 mod invalid;

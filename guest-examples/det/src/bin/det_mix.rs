@@ -5,7 +5,6 @@
 //! - `see`: clocks, random numbers, not-a-numbers, environment and directories, as they are found
 //! - `read-first ADDR [listen]`: connects or accepts, and reads before it has written: two of them wait for each other for ever
 //! - `clock MILLIS TIMES`: the wall clock and the monotonic clock, every so often
-//! - `fill FILE KIB PAUSE_MS TIMES`: appends KIB to FILE again and again and says how it went
 //! - `beat MILLIS TIMES`: a line every so often
 use std::collections::hash_map::RandomState;
 use std::fs::OpenOptions;
@@ -24,7 +23,6 @@ fn main() {
         "talk" => talk(text(1), number(2), text(3), Path::new(text(4))),
         "read-first" => read_first(text(1), text(2) == "listen"),
         "clock" => clock(Duration::from_millis(number(1)), number(2)),
-        "fill" => fill(Path::new(text(1)), number(2), Duration::from_millis(number(3)), number(4)),
         "beat" => beat(Duration::from_millis(number(1)), number(2)),
         _ => see(),
     }
@@ -111,21 +109,6 @@ fn clock(pause: Duration, times: u64) {
     for _ in 0..times {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(-1, |since| since.as_millis() as i64);
         println!("wall {wall} monotonic {}", start.elapsed().as_millis());
-        std::thread::sleep(pause);
-    }
-}
-
-fn fill(path: &Path, kib: u64, pause: Duration, times: u64) {
-    for turn in 1..=times {
-        let written = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(path)
-            .and_then(|mut file| file.write_all(&vec![b'x'; kib as usize * 1024]));
-        match written {
-            Ok(()) => println!("{turn}: wrote {kib} KiB"),
-            Err(error) => println!("{turn}: {:?}", error.kind()),
-        }
         std::thread::sleep(pause);
     }
 }

@@ -12,6 +12,7 @@
 //! - [`validate`] refuses what cannot be, in the server's words
 //! - [`quantity`] is amounts, [`resources`] sums of them, [`qos`] the class that follows
 //! - [`diagnostic`] is what a person reads
+//! - [`tree`] reads files of other kinds with the same care: places, unknown fields, limits
 
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,7 @@ pub mod diagnostic;
 pub mod qos;
 pub mod quantity;
 pub mod resources;
+pub mod tree;
 pub mod validate;
 
 mod decode;

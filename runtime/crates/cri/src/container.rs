@@ -15,7 +15,7 @@ use wasmpod_engine::{Exit, ExitReason, Program, ProgramKind};
 use wasmpod_kernel::Errno;
 use wasmpod_kernel::cgroup::{Cgroup, Limits};
 use wasmpod_kernel::file::{Description, Descriptor, FileType, Stream};
-use wasmpod_kernel::mntns::{Cred, MountNs, MountOptions, Volume};
+use wasmpod_kernel::mntns::{Cred, MountNs, MountOptions, Quota, Volume};
 use wasmpod_kernel::pidns::PidNs;
 use wasmpod_kernel::process::{Process, ProcessSpec};
 use wasmpod_kernel::signal::{Sender, Signal, SignalInfo};
@@ -252,6 +252,11 @@ impl Container {
     /// Its cgroup, with the statistics.
     pub fn cgroup(&self) -> &Arc<Cgroup> {
         &self.cgroup
+    }
+
+    /// What it writes outside of its volumes counts here.
+    pub(crate) fn upper_quota(&self) -> &Arc<Quota> {
+        &self.rootfs.upper
     }
 
     /// Its file system.

@@ -12,6 +12,7 @@
 //! - [`log`]: the container's log in CRI format.
 //! - [`deadlock`]: who waits for what, when nothing can ever happen again.
 //! - [`inspect`]: what is inside of a pod at one moment.
+//! - [`fault`]: what can be done to a container or a link from outside, to see what comes of it.
 //! - [`events`]: what is told to the node agent.
 //! - [`mod@publish`]: a port of this machine's loopback that leads into a pod.
 #![forbid(unsafe_code)]
@@ -20,6 +21,7 @@ pub mod container;
 pub mod deadlock;
 pub mod events;
 pub mod exec;
+pub mod fault;
 pub mod holdings;
 pub mod image;
 pub mod inspect;
@@ -39,6 +41,7 @@ pub use publish::{Protocol, PublishError, Published, publish};
 pub use runtime::{NodeConfig, Runtime, RuntimeConfig};
 pub use wasmpod_kernel::fabric::tap;
 pub use sandbox::{DnsSettings, Sandbox, SandboxConfig};
+pub use wasmpod_kernel::fabric::link::{self, LinkProps};
 
 /// Why the runtime could not do what it was told.
 #[derive(Debug, thiserror::Error)]

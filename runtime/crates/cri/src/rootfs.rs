@@ -27,6 +27,8 @@ const DEFAULT_UPPER_BYTES: u64 = 1 << 30;
 /// A built mount namespace, and the file that the container may leave its last words in.
 pub(crate) struct RootFs {
     pub mnt: Arc<MountNs>,
+    /// What the container writes outside of its volumes counts here.
+    pub upper: Arc<Quota>,
     pub termination_log: Volume,
     /// Whose `/proc/self` it shows; set when the process is made.
     pub entry: EntryProcess,
@@ -74,7 +76,7 @@ pub(crate) fn build(
     let processes = PidDirs::of(&proc);
     entry.pids.show_in(&processes);
     let mut builder = MountNs::builder(sim.clock().clone(), cgroup.clone())
-        .root(config.image.layers.clone(), quota)
+        .root(config.image.layers.clone(), quota.clone())
         .read_only_root(config.read_only_root)
         .synthetic("/proc", proc)
         .synthetic("/dev", Synthetic::dev(dev_options(sim, sandbox, config, entry.stdio)))
@@ -91,7 +93,7 @@ pub(crate) fn build(
     let mnt = builder
         .build()
         .map_err(|error| CriError::Create(format!("failed to set up the container's files: {error}")))?;
-    Ok(RootFs { mnt, termination_log, entry: process, _processes: processes })
+    Ok(RootFs { upper: quota, mnt, termination_log, entry: process, _processes: processes })
 }
 
 fn plain(path: &str, volume: Volume) -> Mount {

@@ -3,10 +3,11 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
-use wasmpod_sim::{Clock, Instant, Sim, Stream as RandomStream};
+use wasmpod_sim::{Clock, Instant, Sim, Stream as RandomStream, UnixNanos};
 
 use crate::cgroup::{Cgroup, PidCharge};
 use crate::file::{Descriptor, FdTable};
@@ -69,6 +70,8 @@ pub struct Process {
     signals: Arc<Signals>,
     /// What it waits for outside of system calls: a CPU, or quota.
     scheduling: Mutex<Option<Waiting>>,
+    /// By how many nanoseconds its wall clock is wrong.
+    wall_offset: AtomicI64,
     /// Counts it in `pids.current` until it ends.
     counted: Mutex<Option<PidCharge>>,
 }
@@ -97,6 +100,7 @@ impl Process {
             wait: WaitSlot::new(),
             signals: Arc::new(Signals::new(pid == 1)),
             scheduling: Mutex::new(None),
+            wall_offset: AtomicI64::new(0),
             counted,
         });
         process.spec.pids.enter(&process);
@@ -151,6 +155,17 @@ impl Process {
     /// The clock this process sees.
     pub fn clock(&self) -> &Clock {
         self.sim.clock()
+    }
+
+    /// The wall clock this process sees: the node's, and by how much this process' is wrong.
+    pub fn wall(&self) -> UnixNanos {
+        self.clock().wall().saturating_add_signed(self.wall_offset.load(Ordering::Relaxed))
+    }
+
+    /// Makes the wall clock of this process wrong by so many nanoseconds, from now on; 0 makes it right. Its monotonic clock and the
+    /// times of files stay the node's, which is how a fault in one process' view of the time looks (Chaos Mesh' TimeChaos).
+    pub fn set_wall_offset(&self, nanos: i64) {
+        self.wall_offset.store(nanos, Ordering::Relaxed);
     }
 
     /// Fills `buffer` with random bytes (`getrandom(2)`), from a stream of this process' own.

@@ -2,8 +2,11 @@
 //! Owns the format, the size cap and the hash over all lines; not the choice of events.
 
 use std::fmt;
+use std::future::Future;
 use std::io::Write;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
@@ -18,6 +21,44 @@ pub const MAX_JOURNAL_BYTES: u64 = 1 << 30;
 pub struct Journal {
     clock: Clock,
     sink: Arc<Mutex<Option<Sink>>>,
+    watches: Arc<Mutex<Vec<Arc<Watched>>>>,
+}
+
+/// What somebody waits for, until it was seen.
+struct Watched {
+    text: String,
+    state: Mutex<WatchState>,
+}
+
+#[derive(Default)]
+struct WatchState {
+    seen: bool,
+    waiter: Option<Waker>,
+}
+
+/// Waits for an event; made by [`Journal::watch`]. Ready once, and at once if the event came before it was polled.
+#[must_use = "an event is waited for only when this is polled"]
+pub struct Watch {
+    watched: Arc<Watched>,
+    watches: Arc<Mutex<Vec<Arc<Watched>>>>,
+}
+
+impl Future for Watch {
+    type Output = ();
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.watched.state.lock();
+        if state.seen {
+            return Poll::Ready(());
+        }
+        state.waiter = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.watches.lock().retain(|watched| !Arc::ptr_eq(watched, &self.watched));
+    }
 }
 
 struct Sink {
@@ -39,7 +80,7 @@ pub struct Record {
 
 impl Journal {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, sink: Arc::default() }
+        Self { clock, sink: Arc::default(), watches: Arc::default() }
     }
 
     /// Sends all further events to `out`.
@@ -49,12 +90,42 @@ impl Journal {
 
     /// True if events go anywhere; lets a caller skip the work of describing them.
     pub fn is_on(&self) -> bool {
-        self.sink.lock().is_some()
+        self.sink.lock().is_some() || !self.watches.lock().is_empty()
+    }
+
+    /// Waits for the next event whose `<subject> <what>` holds `text`, whether or not there is a sink.
+    pub fn watch(&self, text: impl Into<String>) -> Watch {
+        let watched = Arc::new(Watched { text: text.into(), state: Mutex::default() });
+        self.watches.lock().push(watched.clone());
+        Watch { watched, watches: self.watches.clone() }
+    }
+
+    /// Tells those who wait for this event. Each is woken once.
+    fn tell_watches(&self, subject: &str, what: fmt::Arguments<'_>) {
+        let mut woken = Vec::new();
+        {
+            let mut watches = self.watches.lock();
+            if watches.is_empty() {
+                return;
+            }
+            let text = format!("{subject} {what}");
+            watches.retain(|watched| {
+                let meant = text.contains(&watched.text);
+                if meant {
+                    let mut state = watched.state.lock();
+                    state.seen = true;
+                    woken.extend(state.waiter.take());
+                }
+                !meant
+            });
+        }
+        woken.into_iter().for_each(Waker::wake);
     }
 
     /// Writes one event: `<seconds.nanoseconds> <subject> <what>`. Control characters and backslashes are escaped, so that a
     /// line is always one event and does nothing to a terminal. A write error is kept and returned by [`Journal::finish`].
     pub fn event(&self, subject: &str, what: fmt::Arguments<'_>) {
+        self.tell_watches(subject, what);
         let mut guard = self.sink.lock();
         let Some(sink) = guard.as_mut() else { return };
         if sink.error.is_some() || sink.written >= MAX_JOURNAL_BYTES {
@@ -118,6 +189,30 @@ mod tests {
         }
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
+        }
+    }
+
+    #[test]
+    fn an_event_is_waited_for_with_and_without_a_sink() {
+        for sink in [false, true] {
+            let sim = crate::Sim::new_virtual(1);
+            if sink {
+                sim.journal().set_sink(Box::new(std::io::sink()));
+            }
+            let (journal, clock) = (sim.journal().clone(), sim.clock().clone());
+            let (early, late, never) =
+                (journal.watch("a/b started"), journal.watch("exited"), journal.watch("nothing"));
+            assert!(journal.is_on());
+            journal.event("a/b", format_args!("started attempt {}", 0));
+            let teller = journal.clone();
+            sim.spawn("teller", async move {
+                clock.sleep(std::time::Duration::from_secs(1)).await;
+                teller.event("a/b", format_args!("exited code 0"));
+            });
+            sim.block_on(async { (early.await, late.await) }).expect("both come");
+            assert_eq!(sim.clock().now().as_nanos(), 1_000_000_000);
+            drop(never);
+            assert_eq!(journal.is_on(), sink, "nobody waits any more");
         }
     }
 

@@ -49,6 +49,10 @@ pub struct Args {
     #[arg(long)]
     pub inspect: bool,
 
+    /// Make things go wrong as this file says, in the kinds of Chaos Mesh: NetworkChaos, PodChaos, StressChaos, IOChaos, TimeChaos. Repeatable
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub faults: Vec<PathBuf>,
+
     /// Simulate time: waiting takes none, and one seed always gives the same run
     #[arg(long)]
     pub virtual_time: bool,

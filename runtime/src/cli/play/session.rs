@@ -25,6 +25,7 @@ use wasmpod_node::{PodHandle, PodRequest};
 use wasmpod_sim::{BlockOnError, HostSignal, HostSignals, Sim, Sleep};
 
 use super::args::{Args, Publish};
+use super::faults::{self, Fault};
 use super::output::Printer;
 use super::output::inspect::Moment;
 use super::output::summary::Summary;
@@ -70,9 +71,16 @@ pub fn run(
     printer: &Arc<Printer>,
     pods: Vec<PodRequest>,
     targets: Vec<Target>,
+    faults: Vec<Fault>,
 ) -> Exit {
     let signals = listen(printer); // before anything runs, or a program is heard before Ctrl-C is
+    let armed = faults::arm(sim, faults);
+    let manifests: Vec<_> = pods.iter().map(|request| request.pod.clone()).collect();
     let handles: Vec<Arc<PodHandle>> = pods.into_iter().map(|request| Arc::new(world.agent.run_pod(request))).collect();
+    if !armed.is_empty() {
+        let pods = manifests.into_iter().zip(handles.iter().cloned()).collect();
+        faults::start(sim, &world.runtime, printer, pods, armed);
+    }
     let ports = Ports::open(sim, printer, &handles, targets);
     let mut session = Session { printer, handles: &handles, stopped: None, killed: false, notes: Vec::new() };
     let blocked = || {

@@ -96,12 +96,8 @@ impl World {
         };
         sim.set_fuel_per_second(speed);
         let cpus = if args.virtual_time { VIRTUAL_CPUS } else { u32::try_from(host_cpus()).unwrap_or(u32::MAX) };
-        let node = NodeConfig {
-            cpus,
-            memory_bytes: NODE_MEMORY_BYTES,
-            fuel_per_cpu_second: speed,
-            max_pods: args.max_pods,
-        };
+        let node =
+            NodeConfig { cpus, memory_bytes: NODE_MEMORY_BYTES, fuel_per_cpu_second: speed, max_pods: args.max_pods };
         let config = RuntimeConfig { state_dir: logs.path().to_owned(), node, log: Default::default() };
         let runtime = Runtime::new(config, sim, engine).map_err(|error| error.to_string())?;
         let facts = node_facts(u64::from(cpus) * 1000, NODE_MEMORY_BYTES, NODE_STORAGE_BYTES, vec![NODE_IP]);

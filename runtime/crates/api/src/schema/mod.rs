@@ -9,6 +9,8 @@
 pub(crate) mod check;
 mod suggest;
 
+pub(crate) use suggest::distance;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 

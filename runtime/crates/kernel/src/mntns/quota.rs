@@ -3,7 +3,7 @@
 //! ENOSPC, as on a full disk. Memory-backed volumes are charged to a cgroup as well; that is `tmpfs.rs`' part.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::types::Usage;
 use crate::{Errno, Result};
@@ -19,6 +19,8 @@ pub struct Quota {
     parent: Option<Arc<Quota>>,
     bytes: Counter,
     inodes: Counter,
+    /// Nothing more may be taken, whatever the limits say.
+    full: AtomicBool,
 }
 
 impl Quota {
@@ -29,6 +31,7 @@ impl Quota {
             parent: None,
             bytes: Counter::new(bytes_limit),
             inodes: Counter::new(inodes_limit),
+            full: AtomicBool::new(false),
         })
     }
 
@@ -49,6 +52,7 @@ impl Quota {
             parent: Some(self.clone()),
             bytes: Counter::new(bytes_limit),
             inodes: Counter::new(inodes_limit),
+            full: AtomicBool::new(false),
         })
     }
 
@@ -72,6 +76,11 @@ impl Quota {
         }
     }
 
+    /// Makes it full, or lets the limits decide again: a disk that others have filled. What is used stays used and can be given back.
+    pub fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
+    }
+
     /// Takes room until the guard is dropped.
     ///
     /// # Errors
@@ -85,6 +94,10 @@ impl Quota {
     fn take(&self, bytes: u64, inodes: u64) -> Result<()> {
         let mut level = Some(self);
         while let Some(quota) = level {
+            if quota.full.load(Ordering::Relaxed) && (bytes > 0 || inodes > 0) {
+                self.give_below(quota, bytes, inodes);
+                return Err(Errno::NoSpc);
+            }
             let taken = quota
                 .bytes
                 .take(bytes)
@@ -196,6 +209,20 @@ mod tests {
         assert_eq!((hold.bytes(), node.usage().bytes), (10, 10));
         drop(hold);
         assert_eq!((node.usage().bytes, node.usage().inodes, pod.usage().inodes), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_full_disk_takes_nothing_and_gives_back() {
+        let node = Quota::root("node", Some(100), None);
+        let (pod, other) = (node.child("pod", None, None), node.child("other", None, None));
+        let mut kept = pod.hold(10, 1).unwrap();
+        pod.set_full(true);
+        assert_eq!((kept.grow(1, 0), kept.grow(0, 1), kept.grow(0, 0)), (Err(Errno::NoSpc), Err(Errno::NoSpc), Ok(())));
+        assert!(other.hold(90, 1).is_ok(), "the others' disk is not full, and nothing was taken of the node");
+        kept.shrink(4);
+        assert_eq!((pod.usage().bytes, node.usage().bytes), (6, 6));
+        pod.set_full(false);
+        kept.grow(94, 0).unwrap();
     }
 
     #[test]

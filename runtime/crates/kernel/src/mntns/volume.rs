@@ -215,6 +215,12 @@ impl Volume {
         self.0.read_only
     }
 
+    /// Makes it full, or lets its limits decide again ([`Quota::set_full`]). False if it takes no bytes of the node: a directory of the host,
+    /// or files that only the node writes.
+    pub fn set_full(&self, full: bool) -> bool {
+        self.0.quota.as_ref().map(|quota| quota.set_full(full)).is_some()
+    }
+
     pub(crate) fn quota(&self) -> Option<&Arc<Quota>> {
         self.0.quota.as_ref()
     }

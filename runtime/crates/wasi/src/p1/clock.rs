@@ -24,7 +24,7 @@ pub(super) fn res_get(guest: &mut Guest<'_>, id: u32, out: u32) -> Result<(), Fa
 pub(super) fn time_get(guest: &mut Guest<'_>, id: u32, _precision: u64, out: u32) -> Result<(), Fail> {
     let clock = guest.ctx.process.clock();
     let now = match id {
-        CLOCK_REALTIME => clock.wall(),
+        CLOCK_REALTIME => guest.ctx.process.wall(),
         CLOCK_MONOTONIC => clock.now().as_nanos(),
         CLOCK_PROCESS_CPUTIME | CLOCK_THREAD_CPUTIME => return Err(WasiErrno::BadF.into()),
         _ => return Err(WasiErrno::Inval.into()),
@@ -33,14 +33,15 @@ pub(super) fn time_get(guest: &mut Guest<'_>, id: u32, _precision: u64, out: u32
 }
 
 /// When a clock subscription is due, on the monotonic clock. A time that has passed is now; one beyond the clock's range never
-/// comes. An absolute wall-clock time is measured once: the wall clock of a run does not jump.
+/// comes. An absolute wall-clock time is measured once, from `wall`, the process' own: a clock that is set wrong afterwards changes
+/// nothing for those who wait.
 ///
 /// # Errors
 /// EINVAL for a clock that cannot be waited for.
-pub(super) fn deadline(clock: &Clock, id: u32, timeout: u64, absolute: bool) -> Result<Instant, WasiErrno> {
+pub(super) fn deadline(clock: &Clock, wall: u64, id: u32, timeout: u64, absolute: bool) -> Result<Instant, WasiErrno> {
     match (id, absolute) {
         (CLOCK_MONOTONIC, true) => Ok(Instant::from_nanos(timeout)),
-        (CLOCK_REALTIME, true) => Ok(clock.now() + Duration::from_nanos(timeout.saturating_sub(clock.wall()))),
+        (CLOCK_REALTIME, true) => Ok(clock.now() + Duration::from_nanos(timeout.saturating_sub(wall))),
         (CLOCK_MONOTONIC | CLOCK_REALTIME, false) => Ok(clock.now() + Duration::from_nanos(timeout)),
         _ => Err(WasiErrno::Inval),
     }
@@ -57,7 +58,7 @@ mod tests {
     fn deadlines_saturate_and_the_past_is_now() {
         let sim = Sim::new_virtual(1);
         let clock = sim.clock();
-        let nanos = |id, timeout, absolute| deadline(clock, id, timeout, absolute).map(Instant::as_nanos);
+        let nanos = |id, timeout, absolute| deadline(clock, clock.wall(), id, timeout, absolute).map(Instant::as_nanos);
         assert_eq!(nanos(CLOCK_MONOTONIC, 5, false), Ok(5));
         assert_eq!(nanos(CLOCK_MONOTONIC, 5, true), Ok(5));
         assert_eq!(nanos(CLOCK_REALTIME, VIRTUAL_EPOCH_NANOS + 7, true), Ok(7));

@@ -71,14 +71,15 @@ pub(super) async fn oneoff<T: HasCtx>(
 /// Reads the subscriptions. As in wasmtime, one that makes no sense fails the whole call.
 fn parse(guest: &mut Guest<'_>, pointer: u32, count: u32) -> Result<Vec<Subscription>, Fail> {
     let records = guest.memory.array(pointer, count, SUBSCRIPTION_SIZE, 8)?;
-    let clock = guest.ctx.process.clock();
+    let (clock, wall) = (guest.ctx.process.clock(), guest.ctx.process.wall());
     let mut subscriptions = Vec::with_capacity(count as usize);
     for record in records.chunks_exact(SUBSCRIPTION_SIZE as usize) {
         let wanted = match record[8] {
             EVENT_CLOCK => {
                 let flags = le_u16(record, 40);
                 check_bits(u32::from(flags), u32::from(CLOCK_ABSTIME))?;
-                Wanted::Clock(deadline(clock, le_u32(record, 16), le_u64(record, 24), flags & CLOCK_ABSTIME != 0)?)
+                let absolute = flags & CLOCK_ABSTIME != 0;
+                Wanted::Clock(deadline(clock, wall, le_u32(record, 16), le_u64(record, 24), absolute)?)
             }
             kind @ (EVENT_FD_READ | EVENT_FD_WRITE) => {
                 let (description, _) = described(guest.ctx, le_u32(record, 16))?;

@@ -88,7 +88,7 @@ impl monotonic_clock::Host for Ctx {
 impl wall_clock::Host for Ctx {
     fn now(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
         self.charge(CALL_FUEL);
-        Ok(datetime(self.process.clock().wall()))
+        Ok(datetime(self.process.wall()))
     }
 
     fn resolution(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
