@@ -5,13 +5,14 @@
 //! - [`node`]: wasmpod in this process, as `wasmpod play` puts it together.
 //! - [`peer`]: the same guests on wasmtime-wasi, and on our system calls without metering.
 //! - [`report`]: samples, alternating rounds, the table.
-//! - [`tcp`], [`fuel`], [`share`], [`start`], [`fs`], [`hour`], [`density`]: one file per number.
+//! - [`tcp`], [`fuel`], [`share`], [`start`], [`fs`], [`hour`], [`density`], [`ipc`]: one file per number.
 #![forbid(unsafe_code)]
 
 mod density;
 mod fs;
 mod fuel;
 mod hour;
+mod ipc;
 mod node;
 mod peer;
 mod report;
@@ -59,6 +60,8 @@ enum Bench {
     Share,
     /// A thousand idle pods
     Density,
+    /// Message queues, semaphores and shared memory between two containers
+    Ipc,
 }
 
 /// How long to measure.
@@ -99,6 +102,7 @@ fn main() -> ExitCode {
             Bench::Hour => hour::run(effort, &mut report),
             Bench::Share => share::run(effort, &mut report),
             Bench::Density => density::run(effort, &mut report),
+            Bench::Ipc => ipc::run(effort, &mut report),
         };
         if let Err(error) = outcome {
             eprintln!("{bench:?} could not be measured: {error:#}");

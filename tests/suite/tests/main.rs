@@ -10,6 +10,7 @@ mod faults;
 mod host;
 mod inspect;
 mod invalid;
+mod ipc;
 mod isolation;
 mod layout;
 mod net;

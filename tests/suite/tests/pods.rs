@@ -51,6 +51,9 @@ pods! {
     grace "grace.yaml" exits 1, real;
     hello "hello.yaml" exits 0, real;
     init "init.yaml" exits 0, real;
+    ipc_queue "ipc-queue.yaml" exits 0, real;
+    ipc_ring "ipc-ring.yaml" exits 0, real;
+    ipc_semaphore "ipc-semaphore.yaml" exits 1, real;
     names "names.yaml" exits 0, real;
     oom "oom.yaml" exits 1, real;
     p1_server "p1-server.yaml" exits 0, real;
@@ -102,6 +105,26 @@ mod check {
         for (pod, container) in containers {
             assert_eq!(run.row(pod, container), FINE, "{pod}/{container}");
         }
+    }
+
+    pub fn ipc_queue(run: &Outcome) {
+        all_fine(run, &[("ipc-queue", "producer"), ("ipc-queue", "consumer")]);
+        assert_eq!(run.of("ipc-queue/producer"), ["sent 6 jobs", "done: 6"]);
+        let order = ["9 rollback", "7 deploy", "3 test", "3 build", "0 sweep", "0 tidy"];
+        assert_eq!(run.of("ipc-queue/consumer"), order, "by priority, then by age");
+    }
+
+    pub fn ipc_ring(run: &Outcome) {
+        all_fine(run, &[("ipc-ring", "writer"), ("ipc-ring", "reader")]);
+        assert_eq!(run.of("ipc-ring/writer"), ["wrote 100 items"]);
+        assert_eq!(run.of("ipc-ring/reader"), ["read 100 items in order"]);
+    }
+
+    pub fn ipc_semaphore(run: &Outcome) {
+        assert_eq!(run.row("ipc-semaphore", "holder"), ["Failed", "134", "Error", "0"]);
+        assert_eq!(run.row("ipc-semaphore", "waiter"), ["Failed", "0", "Completed", "0"]);
+        assert_eq!(run.of("ipc-semaphore/holder"), ["took the lock"]);
+        assert_eq!(run.of("ipc-semaphore/waiter"), ["the lock is held", "got the lock of the dead, value 0"]);
     }
 
     pub fn args_env(run: &Outcome) {

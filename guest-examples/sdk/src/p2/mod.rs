@@ -1,7 +1,11 @@
-//! WASI 0.2: bindings that wit-bindgen made from `specs/wit` (its README says how). Owns no API.
+//! WASI 0.2. The bindings were made by wit-bindgen from `specs/wit` (its README says how).
 
 /// `wasmpod:ipc`.
 #[rustfmt::skip]
-pub mod ipc {
+mod bindings {
     include!("ipc.bindings");
 }
+
+mod ipc;
+
+pub(crate) use ipc::*;
