@@ -155,6 +155,9 @@ fn proc_options(
             ("tcp6".to_owned(), table(wasmpod_kernel::netns::NetNs::render_proc_net_tcp6)),
             ("udp".to_owned(), table(wasmpod_kernel::netns::NetNs::render_proc_net_udp)),
             ("udp6".to_owned(), table(wasmpod_kernel::netns::NetNs::render_proc_net_udp6)),
+            ("route".to_owned(), table(wasmpod_kernel::netns::NetNs::render_proc_net_route)),
+            ("if_inet6".to_owned(), table(wasmpod_kernel::netns::NetNs::render_proc_net_if_inet6)),
+            ("sockstat".to_owned(), table(wasmpod_kernel::netns::NetNs::render_proc_net_sockstat)),
         ],
         other: self_files(process),
     }

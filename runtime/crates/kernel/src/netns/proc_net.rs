@@ -41,6 +41,50 @@ impl NetNs {
     }
 }
 
+/// Lines of `route` are padded to this width.
+const ROUTE_WIDTH: usize = 127;
+const ROUTE_HEADER: &str = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT                                                       ";
+
+impl NetNs {
+    /// The text of `/proc/net/route` (`fib_route_seq_show`): the pods' network and nothing else, as there is no way out of it.
+    pub fn render_proc_net_route(&self) -> String {
+        let bits = self.fabric.upgrade().map_or(32, |fabric| fabric.config().pod_cidr_v4.1);
+        let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
+        let word = |address: u32| address.swap_bytes(); // as a little-endian machine shows it
+        let up = u8::from(self.is_attached());
+        let line = format!(
+            "eth0\t{:08X}\t{:08X}\t{up:04X}\t0\t0\t0\t{:08X}\t0\t0\t0",
+            word(self.ipv4.to_bits() & mask),
+            0,
+            word(mask)
+        );
+        format!("{ROUTE_HEADER}\n{line:ROUTE_WIDTH$}\n")
+    }
+
+    /// The text of `/proc/net/if_inet6` (`if6_seq_show`): address, interface number, prefix, scope, flags, name.
+    pub fn render_proc_net_if_inet6(&self) -> String {
+        let bits = self.fabric.upgrade().map_or(128, |fabric| fabric.config().pod_cidr_v6.1);
+        let line = |address: u128, number: u8, bits: u8, scope: u8, name: &str| {
+            format!("{address:032x} {number:02x} {bits:02x} {scope:02x} 80 {name:>8}\n")
+        };
+        line(1, 1, 128, 0x10, "lo") + &line(self.ipv6.to_bits(), 2, bits, 0, "eth0")
+    }
+
+    /// The text of `/proc/net/sockstat` (`sockstat_seq_show`). Memory is in each container's cgroup and shown as 0 pages here.
+    pub fn render_proc_net_sockstat(&self) -> String {
+        let sockets = self.sockets();
+        let count = |protocol| {
+            sockets.iter().filter(|socket| socket.protocol == protocol && socket.time_wait.is_none()).count()
+        };
+        let (tcp, udp) = (count(Protocol::Tcp), count(Protocol::Udp));
+        let waiting = sockets.iter().filter(|socket| socket.time_wait.is_some()).count();
+        format!(
+            "sockets: used {}\nTCP: inuse {tcp} orphan 0 tw {waiting} alloc {tcp} mem 0\nUDP: inuse {udp} mem 0\nUDPLITE: inuse 0\nRAW: inuse 0\nFRAG: inuse 0 memory 0\n",
+            tcp + udp
+        )
+    }
+}
+
 fn render(header: &str, protocol: Protocol, family: Family, width: usize, sockets: &[SocketInfo]) -> String {
     let shown = sockets.iter().filter(|socket| socket.protocol == protocol && socket.family == family);
     let mut text = format!("{header:width$}\n");

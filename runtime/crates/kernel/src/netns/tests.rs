@@ -287,3 +287,26 @@ fn ports_are_the_same_for_the_same_seed() {
     assert_ne!(ports(5), ports(6));
     assert!(ports(5).iter().all(|port| (32_768..=60_999).contains(port)));
 }
+
+#[test]
+fn routes_addresses_and_counts_are_as_linux_prints_them() {
+    let world = World::new();
+    let ns = world.pod("a");
+    let (client, server) = world.pair(&ns);
+    let socket = world.udp(&ns);
+    socket.bind(at("0.0.0.0:53")).unwrap();
+    drop(client);
+    drop(server);
+    let route = ns.render_proc_net_route();
+    let lines: Vec<_> = route.lines().map(|line| line.split('\t').map(str::trim).collect::<Vec<_>>()).collect();
+    assert_eq!(lines[0][..4], ["Iface", "Destination", "Gateway", "Flags"]);
+    assert_eq!(lines[1], ["eth0", "0000F40A", "00000000", "0001", "0", "0", "0", "0000FFFF", "0", "0", "0"]);
+    assert!(route.lines().all(|line| line.len() == 127 || line.starts_with("Iface")));
+    let expected = "00000000000000000000000000000001 01 80 10 80       lo\nfd000010024400000000000000000002 02 40 00 80     eth0\n";
+    assert_eq!(ns.render_proc_net_if_inet6(), expected);
+    let counts = ns.render_proc_net_sockstat();
+    assert!(
+        counts.starts_with("sockets: used 1\nTCP: inuse 0 orphan 0 tw 1 alloc 0 mem 0\nUDP: inuse 1 mem 0\n"),
+        "{counts}"
+    );
+}
