@@ -1,6 +1,7 @@
 //! What a program in a pod of wasmpod can ask of it beyond WASI. One API for both WASIs: it is a core module's imports on
 //! wasm32-wasip1, and the packages of `specs/wit` on wasm32-wasip2.
 //!
+//! - [`process`]: processes and signals.
 //! - [`Error`]: why a call failed, by the names of errno(3).
 //! - [`ipc`]: message queues, semaphores and shared memory of the pod.
 //! - [`poll`]: waiting for several things at once.
@@ -12,6 +13,7 @@
 mod error;
 pub mod ipc;
 pub mod poll;
+pub mod process;
 
 #[cfg(target_env = "p1")]
 #[path = "p1/mod.rs"]

@@ -318,7 +318,9 @@ mod check {
             [
                 ("0.000000000", "started attempt 0"),
                 ("1.000000000", "signal SIGTERM grace 2"),
+                ("1.000000000", "got SIGTERM as pid 1 from the runtime: ignored (pid 1 without a handler)"),
                 ("3.000000000", "signal SIGKILL"),
+                ("3.000000000", "got SIGKILL as pid 1 from the runtime: ends the program"),
                 ("3.000000000", "exited code 137 reason Error"),
             ]
             .map(|(time, what)| (time.to_owned(), what.to_owned()))

@@ -6,6 +6,12 @@ mod bindings {
     include!("ipc.bindings");
 }
 
+/// `wasmpod:process`.
+#[rustfmt::skip]
+pub(crate) mod process_bindings {
+    include!("process.bindings");
+}
+
 mod ipc;
 
 pub(crate) use ipc::*;

@@ -17,7 +17,7 @@ pub mod preopen;
 use std::sync::Arc;
 
 use wasmpod_kernel::process::Process;
-use wasmpod_kernel::signal::Signal;
+use wasmpod_kernel::signal::{Control, Sender, Signal, SignalInfo};
 
 /// The most that one read or receive hands to a guest, so that a guest cannot size a host buffer: a read may be short, and
 /// 64 KiB is what a pipe holds.
@@ -36,6 +36,24 @@ pub struct ProcExit(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the program was ended by {0}")]
 pub struct SignalExit(pub Signal);
+
+/// Sends `process` the SIGPIPE of a write that nobody reads.
+///
+/// # Errors
+/// [`SignalExit`] if that ends it.
+pub(crate) fn raise_sigpipe(process: &Process) -> Result<(), SignalExit> {
+    process.signal(SignalInfo { signal: Signal::Pipe, sender: Sender::Kernel });
+    still_runs(process)
+}
+
+/// # Errors
+/// [`SignalExit`] if a signal has ended the process: what it called does not return.
+pub(crate) fn still_runs(process: &Process) -> Result<(), SignalExit> {
+    match process.signals().control() {
+        Control::Ended(signal) => Err(SignalExit(signal)),
+        Control::Run | Control::Stopped => Ok(()),
+    }
+}
 
 /// What the system calls of one process work on.
 pub struct Ctx {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Context;
 
 use super::{SignalInfo, SignalSet, Signals};
-use crate::file::Stream;
+use crate::file::{FileType, Stream};
 use crate::wait::Ready;
 use crate::{Errno, Result};
 
@@ -23,6 +23,11 @@ impl SignalFd {
     pub fn new(signals: &Arc<Signals>, mask: SignalSet) -> Self {
         signals.hold(mask);
         Self { signals: signals.clone(), mask }
+    }
+
+    /// Ready for reading when a signal is pending; if not, the task of `cx` is woken when one may be.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Ready {
+        self.signals.poll_readable(self.mask, cx)
     }
 
     /// Takes a pending signal, the lowest number first.
@@ -59,11 +64,15 @@ impl Stream for SignalFd {
     }
 
     fn write(&self, _buf: &[u8]) -> Result<usize> {
-        Err(Errno::Inval)
+        Err(Errno::BadF)
+    }
+
+    fn file_type(&self) -> FileType {
+        FileType::Anonymous
     }
 
     fn poll_ready(&self, interest: Ready, cx: &mut Context<'_>) -> Ready {
-        if interest.contains(Ready::READ) { self.signals.poll_readable(self.mask, cx) } else { Ready::empty() }
+        if interest.contains(Ready::READ) { self.poll_readable(cx) } else { Ready::empty() }
     }
 }
 

@@ -13,6 +13,7 @@ use wasmpod_kernel::{Errno, Result};
 use super::errno::{Fail, WasiErrno};
 use super::fd::{described, directions};
 use super::memory::{Bytes, Guest, Regions};
+use super::process::broken_pipe;
 use super::{Blocking, CHUNK};
 use crate::HasCtx;
 
@@ -58,6 +59,7 @@ pub(super) async fn pread<T: HasCtx>(
     read_at(call, fd, iovs, count, At::Offset(offset), out).await
 }
 
+/// A write that nobody reads is EPIPE, and SIGPIPE, which is ignored unless the program has said otherwise.
 pub(super) async fn write<T: HasCtx>(
     call: &mut Blocking<'_, T>,
     fd: u32,
@@ -65,7 +67,10 @@ pub(super) async fn write<T: HasCtx>(
     count: u32,
     out: u32,
 ) -> Result<(), Fail> {
-    write_at(call, fd, iovs, count, At::Position, out).await
+    match write_at(call, fd, iovs, count, At::Position, out).await {
+        Err(Fail::Errno(WasiErrno::Pipe)) => Err(broken_pipe(call.guest().ctx)),
+        written => written,
+    }
 }
 
 pub(super) async fn pwrite<T: HasCtx>(
@@ -230,7 +235,11 @@ pub(super) async fn fill<T: HasCtx>(
                 }
                 break;
             }
-            Err(Errno::Again) => progress.wait(call, description, Ready::READ).await,
+            Err(Errno::Again) => {
+                if progress.wait(call, description, Ready::READ).await? {
+                    break;
+                }
+            }
             Err(_) if progress.total > 0 => break,
             Err(errno) => return Err(errno.into()),
         }
@@ -254,7 +263,7 @@ pub(super) async fn peek<T: HasCtx>(
                 progress.moved(read, len);
                 return Ok(progress.end(call));
             }
-            Err(Errno::Again) if !nonblocking => progress.wait(call, description, Ready::READ).await,
+            Err(Errno::Again) if !nonblocking => _ = progress.wait(call, description, Ready::READ).await?,
             Err(errno) => return Err(errno.into()),
         }
     }
@@ -307,7 +316,11 @@ async fn drain<T: HasCtx>(
                 }
                 break;
             }
-            Err(Errno::Again) => progress.wait(call, description, Ready::WRITE).await,
+            Err(Errno::Again) => {
+                if progress.wait(call, description, Ready::WRITE).await? {
+                    break;
+                }
+            }
             Err(_) if progress.total > 0 => break,
             Err(errno) => return Err(errno.into()),
         }
@@ -370,11 +383,23 @@ impl Progress {
     }
 
     /// Waits for readiness. Being ready is a hint: after a false one others run first, so that it cannot become a busy loop.
-    async fn wait<T: HasCtx>(&mut self, call: &mut Blocking<'_, T>, description: &Description, interest: Ready) {
+    /// True if a signal ended the wait after some bytes: they are the answer.
+    ///
+    /// # Errors
+    /// EINTR if a signal came before any byte.
+    async fn wait<T: HasCtx>(
+        &mut self,
+        call: &mut Blocking<'_, T>,
+        description: &Description,
+        interest: Ready,
+    ) -> Result<bool, Fail> {
         if std::mem::replace(&mut self.waited, true) {
             call.yield_now().await;
         }
-        call.ready(description, interest).await;
+        match call.ready(description, interest).await {
+            Err(Fail::Errno(WasiErrno::Intr)) if self.total > 0 => Ok(true),
+            waited => waited.map(|()| false),
+        }
     }
 }
 
@@ -402,7 +427,7 @@ pub(super) async fn send_datagram<T: HasCtx>(
     loop {
         match write_some(description, &datagram, At::Position) {
             Ok(_) => return Ok(regions.total()),
-            Err(Errno::Again) if !nonblocking => progress.wait(call, description, Ready::WRITE).await,
+            Err(Errno::Again) if !nonblocking => _ = progress.wait(call, description, Ready::WRITE).await?,
             Err(errno) => return Err(errno.into()),
         }
     }
@@ -423,7 +448,7 @@ pub(super) async fn receive_datagram<T: HasCtx>(
         let result = if peek { socket.peek_from(&mut datagram) } else { socket.recv_from(&mut datagram) };
         match result {
             Ok((received, _, lost)) => break (received, lost > 0),
-            Err(Errno::Again) if !nonblocking => progress.wait(call, description, Ready::READ).await,
+            Err(Errno::Again) if !nonblocking => _ = progress.wait(call, description, Ready::READ).await?,
             Err(errno) => return Err(errno.into()),
         }
     };

@@ -133,7 +133,7 @@ async fn retry<T: HasCtx, R>(
             wchan::note_file(&description, interest);
             timer.poll(cx).map(|()| false)
         };
-        if !call.wait(poll).await {
+        if !call.wait(poll).await? {
             return Err(WasiErrno::TimedOut.into());
         }
         match attempt(&mut call.guest()) {

@@ -10,7 +10,7 @@
 //! - `fd`: everything on an open descriptor but moving bytes; `io` moves them, straight from and to the guest's memory.
 //! - `path`: everything that takes a path.
 //! - `poll`: `poll_oneoff`. `sock`: sockets.
-//! - [`ipc`]: a module of our own beside preview 1.
+//! - [`ipc`], [`process`]: modules of our own beside preview 1.
 //!
 //! A function that cannot block is a plain host function. One that can tries first and waits only if it must; while it waits it
 //! holds nothing but the guest's memory, so the program can be killed there by dropping the future.
@@ -27,6 +27,7 @@ pub mod ipc;
 mod memory;
 mod path;
 mod poll;
+pub mod process;
 mod sock;
 mod types;
 
@@ -42,7 +43,7 @@ pub use self::errno::WasiErrno;
 pub use self::memory::{GuestFault, MAX_IOVECS, MAX_TRANSFER};
 pub use self::poll::MAX_SUBSCRIPTIONS;
 
-use self::errno::finish;
+use self::errno::{Fail, finish};
 use self::memory::{Guest, memory_of};
 use crate::HasCtx;
 
@@ -87,7 +88,10 @@ impl<'a, T: HasCtx> Blocking<'a, T> {
     }
 
     /// Waits until `description` is ready for `interest`, or has an error or the other side is gone.
-    async fn ready(&mut self, description: &Description, interest: Ready) {
+    ///
+    /// # Errors
+    /// As [`Blocking::wait`].
+    async fn ready(&mut self, description: &Description, interest: Ready) -> Result<(), Fail> {
         let poll = |cx: &mut Context<'_>| {
             if description.poll_ready(interest, cx).is_empty() {
                 wchan::note_file(description, interest);
@@ -95,13 +99,35 @@ impl<'a, T: HasCtx> Blocking<'a, T> {
             }
             Poll::Ready(())
         };
-        self.wait(poll).await;
+        self.wait(poll).await
     }
 
-    /// Waits until `poll` is ready: the one place where calls of preview 1 wait.
-    async fn wait<R>(&mut self, poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> R {
+    /// Waits until `poll` is ready: the one place where calls of preview 1 wait. A signal with a handler runs it and goes on waiting if
+    /// that has SA_RESTART.
+    ///
+    /// # Errors
+    /// EINTR after a handler without it; a trap of the handler.
+    async fn wait<R>(&mut self, mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> Result<R, Fail> {
         let process = self.guest().ctx.process.clone();
-        process.wait(poll).await
+        loop {
+            match process.wait_interruptible(&mut poll).await {
+                Ok(ready) => return Ok(ready),
+                Err(interrupted) => {
+                    let restart = process::run_handlers(self).await.map_err(Fail::Trap)?;
+                    if !restart {
+                        return Err(interrupted.into());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends a call: handlers of signals that came meanwhile run before the program goes on.
+    async fn end(&mut self, result: Result<(), Fail>) -> wasmtime::Result<u32> {
+        if !matches!(result, Err(Fail::Trap(_))) && self.guest().ctx.process.signals().interrupts() {
+            process::run_handlers(self).await?;
+        }
+        finish(result)
     }
 
     /// Lets others run once, and lets the engine take what the call has cost so far.
@@ -125,7 +151,8 @@ impl<'a, T: HasCtx> Blocking<'a, T> {
 pub fn add_to_linker<T: HasCtx>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     add_plain(linker)?;
     add_blocking(linker)?;
-    ipc::add_to_linker(linker)
+    ipc::add_to_linker(linker)?;
+    process::add_to_linker(linker)
 }
 
 macro_rules! plain {
@@ -143,7 +170,8 @@ macro_rules! blocking {
         $linker.func_wrap_async(MODULE, $name, |caller: Caller<'_, T>, ($($arg,)*): ($($ty,)*)| {
             Box::new(async move {
                 let mut call = Blocking::new(caller)?;
-                finish($function(&mut call, $($arg),*).await)
+                let result = $function(&mut call, $($arg),*).await;
+                call.end(result).await
             })
         })?;
     )*};

@@ -57,7 +57,7 @@ pub(super) async fn oneoff<T: HasCtx>(
     // a bad pointer is found before the wait, not after it
     guest.memory.array(events, count, EVENT_SIZE, 8)?;
     let clock = guest.ctx.process.clock().clone();
-    let (found, looks) = wait(call, &subscriptions, &clock).await;
+    let (found, looks) = wait(call, &subscriptions, &clock).await?;
 
     let mut guest = call.guest();
     guest.ctx.charge(SUBSCRIPTION_FUEL.saturating_mul(u64::from(count)).saturating_mul(looks));
@@ -103,7 +103,7 @@ async fn wait<T: HasCtx>(
     call: &mut Blocking<'_, T>,
     subscriptions: &[Subscription],
     clock: &Clock,
-) -> (Vec<Event>, u64) {
+) -> Result<(Vec<Event>, u64), Fail> {
     let deadlines = subscriptions.iter().filter_map(|subscription| match subscription.wanted {
         Wanted::Clock(deadline) => Some(deadline),
         _ => None,

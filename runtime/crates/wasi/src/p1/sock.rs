@@ -33,7 +33,7 @@ pub(super) async fn accept<T: HasCtx>(call: &mut Blocking<'_, T>, fd: u32, flags
                 if std::mem::replace(&mut waited, true) {
                     call.yield_now().await;
                 }
-                call.ready(&description, Ready::READ).await;
+                call.ready(&description, Ready::READ).await?;
             }
             Err(errno) => return Err(errno.into()),
         }

@@ -13,7 +13,7 @@ use wasmtime_wasi_io::poll::DynPollable;
 use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream, Error, StreamError, StreamResult};
 
 use super::{CALL_FUEL, ITEM_FUEL};
-use crate::{Ctx, HasCtx};
+use crate::{Ctx, HasCtx, raise_sigpipe};
 
 /// The most entries of one `poll` list. One entry costs the host a tree node; `poll(2)` stops at RLIMIT_NOFILE.
 pub const MAX_POLL: usize = 64 * 1024;
@@ -151,12 +151,16 @@ impl streams::HostOutputStream for Ctx {
 
     fn write(&mut self, this: Resource<DynOutputStream>, bytes: Vec<u8>) -> StreamResult<()> {
         self.charge_bytes(bytes.len());
-        streams::HostOutputStream::write(&mut self.table, this, bytes)
+        let written = streams::HostOutputStream::write(&mut self.table, this, bytes);
+        self.told_of_broken_pipe(written)
     }
 
     async fn blocking_write_and_flush(&mut self, this: Resource<DynOutputStream>, bytes: Vec<u8>) -> StreamResult<()> {
         self.charge_bytes(bytes.len());
-        waiting(&self.process, streams::HostOutputStream::blocking_write_and_flush(&mut self.table, this, bytes)).await
+        let written =
+            waiting(&self.process, streams::HostOutputStream::blocking_write_and_flush(&mut self.table, this, bytes))
+                .await;
+        self.told_of_broken_pipe(written)
     }
 
     fn flush(&mut self, this: Resource<DynOutputStream>) -> StreamResult<()> {
@@ -216,6 +220,14 @@ impl streams::HostOutputStream for Ctx {
 }
 
 impl Ctx {
+    /// A write to what nobody reads raises SIGPIPE, which is ignored unless the program has said otherwise.
+    fn told_of_broken_pipe(&self, written: StreamResult<()>) -> StreamResult<()> {
+        if matches!(written, Err(StreamError::Closed)) {
+            raise_sigpipe(&self.process).map_err(|exit| StreamError::Trap(exit.into()))?;
+        }
+        written
+    }
+
     fn charge_moved(&mut self, moved: &StreamResult<u64>) {
         let bytes = moved.as_ref().map_or(0, |bytes| usize::try_from(*bytes).unwrap_or(usize::MAX));
         self.charge_bytes(bytes);

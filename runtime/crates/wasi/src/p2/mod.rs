@@ -8,7 +8,7 @@
 //! - `clocks`, `random`: `wasi:clocks` and `wasi:random`.
 //! - `cli`: `wasi:cli`: arguments, environment, exit and the standard streams.
 //! - [`filesystem`] and [`sockets`]: the interfaces of these names.
-//! - [`ipc`]: `wasmpod:ipc`, which is ours.
+//! - [`ipc`], [`process`]: `wasmpod:ipc` and `wasmpod:process`, which are ours.
 //!
 //! It owns no scheduling: a call that waits is a future that keeps the task's waker with the kernel.
 
@@ -18,6 +18,7 @@ mod clocks;
 pub mod filesystem;
 mod io;
 pub mod ipc;
+pub mod process;
 mod random;
 pub mod sockets;
 mod stream;
@@ -87,7 +88,8 @@ pub fn add_to_linker<T: HasCtx>(linker: &mut Linker<T>) -> wasmtime::Result<()> 
     sockets::udp::add_to_linker::<T, Preview2>(linker, get)?;
     sockets::udp_create_socket::add_to_linker::<T, Preview2>(linker, get)?;
     sockets::ip_name_lookup::add_to_linker::<T, Preview2>(linker, get)?;
-    self::ipc::add_to_linker(linker)
+    self::ipc::add_to_linker(linker)?;
+    self::process::add_to_linker(linker)
 }
 
 /// Says that every interface works on the [`Ctx`] itself.
