@@ -15,6 +15,7 @@ mod isolation;
 mod layout;
 mod net;
 mod pods;
+mod processes;
 #[cfg(unix)]
 mod signals;
 mod third_party;

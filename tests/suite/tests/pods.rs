@@ -49,6 +49,7 @@ pods! {
     determinism "determinism.yaml" exits 0, real;
     exit_code "exit-code.yaml" exits 1, real;
     grace "grace.yaml" exits 1, real;
+    graceful "graceful.yaml" exits 1, real;
     hello "hello.yaml" exits 0, real;
     init "init.yaml" exits 0, real;
     ipc_queue "ipc-queue.yaml" exits 0, real;
@@ -60,6 +61,7 @@ pods! {
     pod_to_pod "pod-to-pod.yaml" exits 0, real;
     port_conflict "port-conflict.yaml" exits 0, simulated;
     rootfs_dir "rootfs-dir.yaml" exits 0, real;
+    shared_pids "shared-pids.yaml" exits 1, real;
     sidecar "sidecar.yaml" exits 0, real;
     two_pods "two-pods.yaml" exits 0, real;
     two_ports "two-ports.yaml" exits 0, real;
@@ -325,6 +327,19 @@ mod check {
             ]
             .map(|(time, what)| (time.to_owned(), what.to_owned()))
         );
+    }
+
+    pub fn graceful(run: &Outcome) {
+        assert_eq!(run.row("graceful", "handler"), ["Failed (DeadlineExceeded)", "7", "Error", "0"]);
+        assert_eq!(run.row("graceful", "polls"), ["Failed (DeadlineExceeded)", "9", "Error", "0"]);
+        assert_eq!(run.of("graceful/handler"), ["waiting", "caught 15", "sleep: errno 27"]);
+        assert!(run.of("graceful/polls")[1].starts_with("signal 15 from pid 0 after "), "{}", run.stdout());
+    }
+
+    pub fn shared_pids(run: &Outcome) {
+        assert_eq!(run.row("shared-pids", "app"), ["Failed", "143", "Error", "0"]);
+        assert_eq!(run.row("shared-pids", "operator"), ["Failed", "0", "Completed", "0"]);
+        assert_eq!(run.of("shared-pids/operator"), ["sent 15 to tick"]);
     }
 
     pub fn hello(run: &Outcome) {

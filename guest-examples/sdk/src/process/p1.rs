@@ -21,9 +21,15 @@ mod raw {
         pub fn signal_fd(set: u64, flags: u32, out: *mut u32) -> u32;
     }
 
+    #[repr(C)]
+    pub struct Buffer {
+        pub pointer: *mut u8,
+        pub len: usize,
+    }
+
     #[link(wasm_import_module = "wasi_snapshot_preview1")]
     unsafe extern "C" {
-        pub fn fd_read(fd: u32, iovs: *const (*mut u8, usize), count: usize, out: *mut usize) -> u32;
+        pub fn fd_read(fd: u32, iovs: *const Buffer, count: usize, out: *mut usize) -> u32;
         pub fn fd_close(fd: u32) -> u32;
     }
 }
@@ -184,7 +190,7 @@ impl SignalFd {
     pub fn wait(&self) -> Result<SignalInfo> {
         let (mut record, mut read) = ([0u8; RECORD], 0);
         // SAFETY: the buffer is as long as said
-        check(unsafe { raw::fd_read(self.0, &(record.as_mut_ptr(), RECORD), 1, &mut read) })?;
+        check(unsafe { raw::fd_read(self.0, &raw::Buffer { pointer: record.as_mut_ptr(), len: RECORD }, 1, &mut read) })?;
         let at = |at: usize| u32::from_le_bytes([record[at], record[at + 1], record[at + 2], record[at + 3]]);
         Ok(SignalInfo { signal: Signal(at(0) as u8), sender: at(12), uid: at(16) })
     }
