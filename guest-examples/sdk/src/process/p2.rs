@@ -62,6 +62,7 @@ pub fn exit(code: u8) -> ! {
 }
 
 pub(super) fn kill(pid: i32, signal: Option<Signal>) -> Result<()> {
+    let signal = signal.filter(|signal| signal.0 != 0); // as kill(2) has it: 0 only asks
     processes::kill(pid, signal.map(wit).transpose()?).map_err(error)
 }
 
