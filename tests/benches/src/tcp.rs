@@ -1,8 +1,10 @@
 //! TCP over localhost: two containers of one pod against the same two guests on wasmtime-wasi's sockets over the host's loopback.
 
-use std::net::TcpListener;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::time::Duration;
 
 use anyhow::anyhow;
+use wasmpod_kernel::fabric::link::LinkProps;
 use wasmpod_sim::Sim;
 
 use crate::node::{Measured, Node, Settings, container, pod};
@@ -16,6 +18,13 @@ const PING_BYTES: &str = "64";
 const BULK_BYTES: &str = "65536";
 /// Where the server of the pod listens.
 const POD_ADDRESS: &str = "127.0.0.1:7100";
+/// The latency of a link, each way, and what two ways take, in milliseconds.
+const LINK_LATENCY: Duration = Duration::from_millis(10);
+const LINK_ROUND_TRIP_MS: f64 = 20.0;
+/// Round trips over a link.
+const LINK_ROUNDS: &str = "50";
+/// The address of the first pod of a node; the next one has the next.
+const FIRST_POD: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 2);
 
 /// What one measurement sends.
 struct Load {
@@ -74,6 +83,25 @@ pub fn run(effort: Effort, report: &mut Report) -> anyhow::Result<()> {
             }
         }
     }
+    over_a_link(&Sim::new_virtual(1), "virtual time", Target::Most(LINK_ROUND_TRIP_MS * 1.01), report)?;
+    over_a_link(&Sim::new_real(None, 2)?, "real time", Target::None, report)
+}
+
+/// Measures round trips between two pods whose link has a latency, where the links' timers are what takes time.
+fn over_a_link(sim: &Sim, time: &str, target: Target, report: &mut Report) -> anyhow::Result<()> {
+    let node = Node::new(sim, &Settings::default())?;
+    let pods = [FIRST_POD, Ipv4Addr::from_bits(FIRST_POD.to_bits() + 1)].map(IpAddr::V4);
+    let props = LinkProps { latency: LINK_LATENCY, ..LinkProps::default() };
+    for [from, to] in [pods, [pods[1], pods[0]]] {
+        let set = node.runtime.fabric().set_link(from, to, props.clone());
+        set.map_err(|errno| anyhow!("{errno}"))?;
+    }
+    let server = container("server", &guest("bench_tcp_server"), &["0.0.0.0:7100", "1"], "");
+    let client = container("client", &guest("bench_tcp_client"), &["served:7100", LINK_ROUNDS, PING_BYTES, "ping"], "");
+    let output = node.run(&format!("{}{}", pod("served", &[server]), pod("asks", &[client])))?;
+    let milliseconds = Measured::find(&output, "tcp_ping")?.per_round() / 1e6;
+    let what = format!("TCP round trip of 64 bytes over a link of 10 ms, {time}");
+    report.add(what, milliseconds, "ms", target, format!("{LINK_ROUNDS} round trips"));
     Ok(())
 }
 
