@@ -4,7 +4,7 @@
 //! - [`text`]: lines for people
 //! - [`json`]: lines for programs
 //! - [`inspect`]: what is inside of a pod, for people
-//! - [`table`]: columns
+//! - [`table`]: rows in columns
 //! - [`sanitize`]: what a terminal must not be sent
 //! - [`sink`]: the two streams and who has written an unfinished line
 //! - [`summary`]: how it ended
