@@ -56,12 +56,8 @@ impl Documents {
 
     /// The documents, in order.
     pub fn roots<'a>(&'a self, problems: &'a Problems) -> Vec<View<'a>> {
-        let root = |node| View { file: &self.file, node, pos: self.pos_of(node), path: String::new(), problems };
+        let root = |node| View { file: &self.file, node, pos: node.pos, path: String::new(), problems };
         self.trees.iter().map(root).collect()
-    }
-
-    fn pos_of(&self, node: &Node) -> Pos {
-        node.pos
     }
 }
 

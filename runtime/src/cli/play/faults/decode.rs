@@ -216,8 +216,11 @@ fn select(spec: &View<'_>, namespace: &str) -> Option<Select> {
     Some(Select { namespaces, pods, labels, mode: mode? })
 }
 
+/// A mode of its value.
+type MakeMode = fn(u64) -> Mode;
+
 fn mode(spec: &View<'_>) -> Option<Mode> {
-    let modes: [(&str, fn(u64) -> Mode); 5] = [
+    let modes: [(&str, MakeMode); 5] = [
         ("one", |_| Mode::One),
         ("all", |_| Mode::All),
         ("fixed", Mode::Fixed),
@@ -250,10 +253,9 @@ fn network(spec: &View<'_>, namespace: &str) -> Option<Kind> {
     spec.object(&own, &not_built);
     let actions = [("delay", 0), ("loss", 1), ("bandwidth", 2), ("partition", 3)];
     let action = one_of(&spec.required("action")?, &actions, &["netem", "duplicate", "corrupt", "rate"])?;
-    for (name, number) in actions.iter().filter(|(name, number)| *number != action && *name != "partition") {
+    for (name, _) in actions.iter().filter(|(name, number)| *number != action && *name != "partition") {
         if let Some(view) = spec.get(name) {
             view.error(format!("belongs to the action {name:?}, not to {:?}", actions[action].0));
-            let _ = number;
         }
     }
     let directions = [("to", Direction::To), ("from", Direction::From), ("both", Direction::Both)];
