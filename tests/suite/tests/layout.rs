@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wasmpod-api", &[]),
 ];
 /// Who may import wasmtime.
-const WASMTIME: &[&str] = &["wasmpod-engine", "wasmpod-wasi", "wasmpod-benches"];
+const WASMTIME: &[&str] = &["wasmpod-engine", "wasmpod-wasi", "wasmpod-benches", "wasmpod-fuzz-bodies"];
 /// Who may know Kubernetes' objects.
 const OBJECTS: &[&str] = &["wasmpod", "wasmpod-node", "wasmpod-api", "wasmpod-benches", "wasmpod-fuzz-bodies"];
 /// Rooms that stay plain: the kernel's and the manifests' own dependencies, and all of theirs.

@@ -24,6 +24,8 @@ const INPUT_TIMEOUT: u32 = 20;
 const MEMORY_LIMIT: u32 = 4096;
 /// Longer inputs show little and slow the search.
 const INPUT_BYTES: u32 = 1 << 14;
+/// The targets that run wasm: wasmtime is compiled for these only, which takes minutes.
+const WASM: [&str; 2] = ["load", "p1"];
 /// Crates that are instrumented beside the project's own.
 const PARSERS: [&str; 2] = ["saphyr_parser", "wasmparser"];
 /// What cargo-fuzz passes to a compiler of any channel, without a sanitizer.
@@ -138,6 +140,9 @@ fn build(root: &Path, target: &str) -> Result<PathBuf, FuzzError> {
     let this = std::env::current_exe().map_err(|source| FuzzError::Folder { path: "xtask".into(), source })?;
     let mut cargo = run::cargo();
     cargo.args(["build", "--bin", target]).arg("--manifest-path").arg(root.join("tests/fuzz/Cargo.toml"));
+    if WASM.contains(&target) {
+        cargo.args(["--features", "wasm"]);
+    }
     cargo.arg("--target-dir").arg(&built).env("RUSTC_WRAPPER", this).env(WRAPPER, "1").current_dir(root);
     run::loudly(&mut cargo)?;
     Ok(built.join("debug").join(format!("{target}{}", std::env::consts::EXE_SUFFIX)))

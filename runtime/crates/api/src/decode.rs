@@ -205,12 +205,12 @@ impl Decoder<'_> {
             self.warnings.push(warning);
         }
         let start = Pos { line: 1, column: 1 };
-        if parsed.documents.is_empty() {
-            self.error(start, String::new(), "no object in this file", None);
-        }
         let (items, problems) = list::flatten(parsed.documents);
         for problem in problems {
             self.problem("", problem);
+        }
+        if items.is_empty() && self.errors.is_empty() {
+            self.error(start, String::new(), "no object in this file", None); // no document, or lists of nothing
         }
         if items.len() > MAX_OBJECTS {
             self.error(

@@ -202,3 +202,11 @@ fn the_manifests_of_specs_pods_are_accepted() {
     }
     assert!(count > 5, "only {count} manifests");
 }
+
+#[test]
+fn a_list_of_nothing_is_no_object() {
+    for text in ["apiVersion: v1\nkind: List\n", "apiVersion: v1\nkind: List\nitems: []\n---\n", "", "---\n---\n"] {
+        let refused = decode("file.yaml", text.as_bytes()).map(drop).expect_err(text).to_string();
+        assert!(refused.contains("no object in this file"), "{refused}");
+    }
+}

@@ -7,14 +7,20 @@
 //! - [`quantity`]: texts and sums of quantities against schoolbook arithmetic on decimal digits.
 //! - [`vfs`]: calls with paths against a model of a tree with links and mounts.
 //! - [`net`]: socket calls in three pods over links that change.
+//! - `p1`, with feature `wasm`: system calls of core modules with any arguments.
+//! - `load`, with feature `wasm`: any bytes and random modules as programs.
 //! - [`generate`]: inputs without a fuzzer.
 //!
 //! A body takes any bytes, is deterministic, and ends within a moment.
 #![forbid(unsafe_code)]
 
 pub mod generate;
+#[cfg(feature = "wasm")]
+pub mod load;
 pub mod manifest;
 pub mod net;
+#[cfg(feature = "wasm")]
+pub mod p1;
 pub mod quantity;
 pub mod vfs;
 
@@ -37,4 +43,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "quantity", run: quantity::run, text: false, generated: 5000 },
     Target { name: "vfs", run: vfs::run, text: false, generated: 1500 },
     Target { name: "net", run: net::run, text: false, generated: 200 },
+    #[cfg(feature = "wasm")]
+    Target { name: "p1", run: p1::run, text: false, generated: 300 },
+    #[cfg(feature = "wasm")]
+    Target { name: "load", run: load::run, text: false, generated: 300 },
 ];

@@ -77,6 +77,19 @@ fn bytes_arrive_in_order_complete_and_at_the_right_socket() {
 }
 
 #[test]
+#[cfg(feature = "wasm")]
+fn system_calls_with_any_arguments_end_in_an_errno_and_leave_nothing() {
+    seeds_and_generated("p1");
+}
+
+#[test]
+#[cfg(feature = "wasm")]
+fn any_bytes_are_a_program_or_refused() {
+    seeds_and_generated("load");
+}
+
+#[test]
+#[cfg(feature = "wasm")]
 fn every_target_has_a_binary_and_seeds() {
     let manifest = fs::read_to_string(here("../Cargo.toml")).unwrap();
     for Target { name, .. } in TARGETS {
