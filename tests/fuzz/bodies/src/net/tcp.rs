@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arbitrary::{Result as Input, Unstructured};
+use wasmpod_kernel::Errno;
 use wasmpod_kernel::netns::{Family, Shutdown, TcpSocket};
 use wasmpod_kernel::wait::Ready;
-use wasmpod_kernel::{Errno, Result};
 
 use super::World;
 use super::waiter::Waiter;
@@ -314,7 +314,7 @@ impl World {
 }
 
 fn option(u: &mut Unstructured<'_>, socket: &TcpSocket) -> Input<()> {
-    let result: Result<()> = match u.int_in_range(0..=5)? {
+    _ = match u.int_in_range(0..=5)? {
         0 => socket.set_recv_buffer_size(u.int_in_range(0..=300_000)?),
         1 => socket.set_send_buffer_size(u.int_in_range(0..=300_000)?),
         2 => socket.set_linger(u.arbitrary::<bool>()?.then_some(Duration::ZERO)),
@@ -322,6 +322,5 @@ fn option(u: &mut Unstructured<'_>, socket: &TcpSocket) -> Input<()> {
         4 => socket.set_v6only(u.arbitrary()?),
         _ => socket.set_keepalive(u.arbitrary()?),
     };
-    drop(result);
     Ok(())
 }

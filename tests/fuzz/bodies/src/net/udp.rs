@@ -66,13 +66,12 @@ impl World {
                 return Ok(());
             }
             _ => {
-                let changed = match u.int_in_range(0..=3)? {
+                _ = match u.int_in_range(0..=3)? {
                     0 => socket.set_recv_buffer_size(u.int_in_range(0..=100_000)?),
                     1 => socket.set_reuseaddr(u.arbitrary()?),
                     2 => socket.set_v6only(u.arbitrary()?),
-                    _ => Ok(drop(socket.take_error())),
+                    _ => socket.take_error().map_or(Ok(()), Err),
                 };
-                drop(changed);
             }
         }
         self.udp[id].ports.extend(socket.local_addr().map(|local| local.port()));
