@@ -52,7 +52,8 @@ pub fn run(effort: Effort, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn manifest() -> String {
+/// The four pods.
+pub fn manifest() -> String {
     let hour = HOUR.as_millis().to_string();
     let tenth = (HOUR / 10).as_millis().to_string();
     let (p1, p2) = (guest("sleep_for_p1"), guest("sleep_for_p2"));

@@ -5,13 +5,14 @@
 //! - [`node`]: wasmpod in this process, as `wasmpod play` puts it together.
 //! - [`peer`]: the same guests on wasmtime-wasi, and on our system calls without metering.
 //! - [`report`]: samples, alternating rounds, the table.
-//! - [`tcp`], [`fuel`], [`share`], [`start`], [`fs`], [`hour`], [`density`], [`ipc`]: one file per number.
+//! - [`tcp`], [`fuel`], [`share`], [`start`], [`fs`], [`hour`], [`density`], [`idle`], [`ipc`]: one file per number.
 #![forbid(unsafe_code)]
 
 mod density;
 mod fs;
 mod fuel;
 mod hour;
+mod idle;
 mod ipc;
 mod node;
 mod peer;
@@ -62,6 +63,8 @@ enum Bench {
     Density,
     /// Message queues, semaphores and shared memory between two containers
     Ipc,
+    /// An idle node in virtual time, and the journal
+    Idle,
 }
 
 /// How long to measure.
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
             Bench::Share => share::run(effort, &mut report),
             Bench::Density => density::run(effort, &mut report),
             Bench::Ipc => ipc::run(effort, &mut report),
+            Bench::Idle => idle::run(effort, &mut report),
         };
         if let Err(error) = outcome {
             eprintln!("{bench:?} could not be measured: {error:#}");
