@@ -11,6 +11,11 @@ use wasmtime::{Config, OperatorCost};
 pub const MAX_PROGRAM_BYTES: usize = 64 * 1024 * 1024;
 /// How long one compilation may take. 20 MB take about half of it on two slow cores.
 pub const COMPILE_DEADLINE: Duration = Duration::from_secs(120);
+/// Compilations at once: each uses all CPUs, function by function, and keeps what it makes in memory.
+pub const COMPILE_LANES: usize = 2;
+/// Compilations past their deadline that may still run: a compiler cannot be stopped from outside. While there are as many, nothing
+/// else is compiled, so that hostile programs cannot take all threads and all memory.
+pub const MAX_ABANDONED: usize = 2;
 /// The stack of a program. Deep recursion ends in a trap (139), the host's stack is not touched.
 pub const MAX_WASM_STACK: usize = 1024 * 1024;
 /// The stack of the fiber that a program and its system calls run on: the program's and 1 MiB for the host's frames.

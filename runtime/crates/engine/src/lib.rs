@@ -5,6 +5,8 @@
 //! - [`config`]: every setting of wasmtime, each with its reason.
 //! - [`Engine`] and [`Program`] (`program`): compile once, off the main threads, under a size cap and a deadline.
 //! - `cache`: compiled programs on disk, addressed by content; the only module with `unsafe`.
+//! - [`census`]: what costs too much to compile is refused before.
+//! - `lanes`: how many programs are compiled at once, and those that nobody waits for any more.
 //! - `limiter`: memories and tables charged to the memory cgroup; past the limit the program is killed, it never sees -1.
 //! - `meter`: how much fuel was used, exactly.
 //! - [`Running`] (`run`): slices, throttling, out-of-memory, kill.
@@ -15,8 +17,10 @@
 
 mod cache;
 mod calibrate;
+pub mod census;
 pub mod config;
 pub mod exit;
+mod lanes;
 mod limiter;
 mod meter;
 mod program;

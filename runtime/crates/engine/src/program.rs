@@ -14,7 +14,9 @@ use wasmtime::{InstancePre, Linker, Module};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 use crate::cache::Cache;
-use crate::config::{EngineConfig, wasmtime_config};
+use crate::census;
+use crate::config::{EngineConfig, MAX_ABANDONED, wasmtime_config};
+use crate::lanes::{self, Lanes};
 use crate::limiter::Limiter;
 
 /// The engine cannot be made: an internal error, or a platform that wasmtime does not know.
@@ -43,6 +45,20 @@ pub enum LoadError {
         size: usize,
         /// The cap.
         max: usize,
+    },
+    /// It would cost too much to compile, see [`crate::census`].
+    #[error("the program has more than {max} {what}, more than is compiled")]
+    TooComplex {
+        /// What there is too much of.
+        what: &'static str,
+        /// The limit.
+        max: u64,
+    },
+    /// Compilations that took too long still run, and no more are begun beside them.
+    #[error("{abandoned} compilations that took too long still run; no further program is compiled until one of them ends")]
+    Busy {
+        /// How many.
+        abandoned: usize,
     },
     /// Neither a core module nor a component.
     #[error("not a WebAssembly program: {0}")]
@@ -137,6 +153,7 @@ struct Inner {
     modules: Linker<Guest>,
     components: ComponentLinker<Guest>,
     cache: Option<Cache>,
+    lanes: Arc<Lanes>,
     /// Programs of this run, by key, so that ten containers of one image compile it once.
     loaded: Mutex<BTreeMap<String, Program>>,
 }
@@ -157,7 +174,7 @@ impl Engine {
             Cache::open(dir).map_err(|source| EngineError::Cache { dir: dir.display().to_string(), source })
         };
         let cache = config.cache_dir.as_ref().map(open).transpose()?;
-        let inner = Inner { sim: sim.clone(), config, engine, modules, components, cache, loaded: Mutex::default() };
+        let inner = Inner { sim: sim.clone(), config, engine, modules, components, cache, lanes: Arc::default(), loaded: Mutex::default() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -183,9 +200,22 @@ impl Engine {
         if let Some(program) = self.inner.loaded.lock().get(&key) {
             return Ok(program.clone());
         }
+        // one program is compiled by one, and at most a few at once
+        let _lane = self.inner.lanes.enter(&key).await;
+        if let Some(program) = self.inner.loaded.lock().get(&key) {
+            return Ok(program.clone());
+        }
+        let abandoned = self.inner.lanes.abandoned();
+        if abandoned >= MAX_ABANDONED {
+            return Err(LoadError::Busy { abandoned });
+        }
         let deadline = self.inner.config.compile_deadline;
         let (this, owned, owned_key) = (self.clone(), bytes.to_vec(), key.clone());
-        let compile = self.inner.sim.spawn_blocking(move || this.compile(kind, &owned, &owned_key));
+        let (_waiting, working) = lanes::watch(&self.inner.lanes);
+        let compile = self.inner.sim.spawn_blocking(move || {
+            let _working = working;
+            this.compile(kind, &owned, &owned_key)
+        });
         // In virtual time the work is done in place and the deadline, being virtual, never passes.
         let compiled = self.inner.sim.clock().timeout(deadline, compile).await;
         let program = match compiled {
@@ -220,6 +250,7 @@ impl Engine {
         let module = match cache.and_then(|cache| cache.module(engine, key)) {
             Some(module) => module,
             None => {
+                census::check(bytes)?;
                 let module = Module::from_binary(engine, bytes).map_err(compile_error)?;
                 if let (Some(cache), Ok(compiled)) = (cache, module.serialize()) {
                     cache.store(key, &compiled);
@@ -239,6 +270,7 @@ impl Engine {
         let component = match cache.and_then(|cache| cache.component(engine, key)) {
             Some(component) => component,
             None => {
+                census::check(bytes)?;
                 let component = Component::from_binary(engine, bytes).map_err(compile_error)?;
                 if let (Some(cache), Ok(compiled)) = (cache, component.serialize()) {
                     cache.store(key, &compiled);

@@ -2,10 +2,20 @@
 //! the same process that ticks and asks an echo server: it must be served as if it were alone.
 //!
 //! - [`files`]: F, what a program may do to files
+//! - [`cpu`]: C, computing without end, and programs that cost too much before they run
+//! - [`memory`]: M, more memory than there may be, the host's or another's
+//! - [`time`]: T, floods of timers and polls, and what tells one run from another
+//! - [`logs`]: L, output without end
+//! - [`network`]: N, other pods, the host, and floods
 //!
 //! Times are virtual, so a case has the same outcome on every machine.
 
+mod cpu;
 mod files;
+mod logs;
+mod memory;
+mod network;
+mod time;
 
 use serde_json::{Value, json};
 use wasmpod_suite::manifest::{Folder, container, pod, with};
@@ -26,6 +36,15 @@ fn victim() -> Value {
             container("c", "abuse_victim", &["127.0.0.1:7000", ROUNDS]),
         ],
     )
+}
+
+/// The same with a CPU of its own by request, for a node that is busy.
+fn guaranteed_victim() -> Value {
+    let mut victim = victim();
+    for container in victim["spec"]["containers"].as_array_mut().expect("containers") {
+        container["resources"] = json!({"requests": {"cpu": "500m"}});
+    }
+    victim
 }
 
 /// A pod that is killed after a virtual second and a half, if it has not ended by itself.
@@ -69,8 +88,12 @@ fn beside(objects: &[Value]) -> Outcome {
 fn play(objects: &[Value]) -> Outcome {
     let mut all = vec![victim()];
     all.extend_from_slice(objects);
+    play_only(&all)
+}
+
+fn play_only(objects: &[Value]) -> Outcome {
     let folder = Folder::new();
-    let run = Play::file(folder.manifest("m", &all)).seeded(1).run();
+    let run = Play::file(folder.manifest("m", objects)).seeded(1).run();
     assert!(run.code.is_some_and(|code| code < 2), "{:?}\n{}", run.code, run.stderr());
     assert_eq!(run.left, 0, "files are left behind");
     let holds: Vec<String> = run.journalled("node", "holds").into_iter().map(|(_, what)| what).collect();
@@ -85,4 +108,21 @@ fn held(run: &Outcome, container: &str) {
     let last = lines.last().map_or("", String::as_str);
     assert!(last.ends_with(": all refused"), "{container}: {lines:#?}\n{}", run.stderr());
     assert_eq!(run.row("attacker", container)[1], "0");
+}
+
+/// A container that runs a program given as text.
+fn wat(folder: &Folder, name: &str, text: &str) -> Value {
+    wasm(folder, name, &wat::parse_str(text).unwrap_or_else(|error| panic!("{name}: {error}")))
+}
+
+/// A container that runs these bytes.
+fn wasm(folder: &Folder, name: &str, bytes: &[u8]) -> Value {
+    json!({"name": name, "image": folder.write(&format!("{name}.wasm"), bytes)})
+}
+
+/// Exit code and reason of a container of the attacker.
+#[track_caller]
+fn end(run: &Outcome, container: &str) -> [String; 2] {
+    let [_, code, reason, _] = run.row("attacker", container);
+    [code, reason]
 }

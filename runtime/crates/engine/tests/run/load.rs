@@ -68,3 +68,47 @@ fn a_program_that_takes_too_long_to_compile_is_given_up() {
     let large = format!("(module {} (func (export \"_start\")))", function.repeat(5_000));
     assert_eq!(text(&node, &large), Err(LoadError::Deadline { seconds: 0 }));
 }
+
+#[test]
+fn a_bomb_is_refused_before_it_is_compiled() {
+    // in virtual time no deadline passes, so the limits are on what the program is made of
+    let node = Node::new(1);
+    let bomb = format!("(module (func (local {}) {}))", "i64 ".repeat(50_000), "block end ".repeat(2_000));
+    let refused = text(&node, &bomb);
+    let Err(LoadError::TooComplex { what, .. }) = &refused else { panic!("{refused:?}") };
+    assert_eq!(*what, "locals times branches of one function");
+    assert_eq!(text(&node, &program("")), Ok(ProgramKind::Module));
+}
+
+#[test]
+fn the_most_that_is_allowed_can_be_compiled() {
+    let node = Node::new(1);
+    let nested =
+        format!("(module (func {} {}) (func (export \"_start\")))", "block ".repeat(10_000), "end ".repeat(10_000));
+    assert_eq!(text(&node, &nested), Ok(ProgramKind::Module));
+}
+
+#[test]
+fn compilations_that_nobody_waits_for_are_bounded() {
+    let config = EngineConfig { compile_deadline: std::time::Duration::ZERO, ..EngineConfig::default() };
+    let node = Node::of(Sim::new_real(Some(1), 1).expect("a runtime"), 1, config);
+    let function = "(func (param i64) (result i64) (i64.mul (i64.add (local.get 0) (i64.const 3)) (local.get 0)))";
+    let large = |n: u32| {
+        let text =
+            format!("(module {} (global i32 (i32.const {n})) (func (export \"_start\")))", function.repeat(5_000));
+        wat::parse_str(text).expect("well-formed text")
+    };
+    let programs: Vec<_> = (0..3).map(large).collect();
+    for program in &programs[..2] {
+        assert_eq!(load(&node, program), Err(LoadError::Deadline { seconds: 0 }));
+    }
+    assert_eq!(load(&node, &programs[2]), Err(LoadError::Busy { abandoned: 2 }), "two run already");
+    // once they have ended others are compiled again: this one is given up too, but it was begun
+    node.sim
+        .block_on(async {
+            while matches!(node.engine.load(&programs[2]).await, Err(LoadError::Busy { abandoned: 2 })) {
+                node.sim.clock().sleep(std::time::Duration::from_millis(10)).await;
+            }
+        })
+        .expect("the runtime runs");
+}
