@@ -15,6 +15,7 @@ fn main() {
         "n05" => ports(),
         "n06" => datagrams(),
         "n07" => forged(),
+        "wait" => wait_for_ever(),
         _ => guest_abuse::unknown(&case),
     }
     println!("abuse_net {case}: all refused");
@@ -231,4 +232,37 @@ fn forged() {
     must("send", sender.send_to(b"x", "127.0.0.1:7100"));
     let (_, from) = must("receive", receiver.recv_from(&mut [0; 8]));
     holds("the source is the sender's", from == "127.0.0.1:7101".parse().expect("an address"), &from);
+}
+
+/// P5: a call of this kind that nobody answers.
+fn wait_for_ever() {
+    let kind = arg(2);
+    println!("waits: {kind}");
+    let listen = || must("listen", TcpListener::bind("127.0.0.1:0"));
+    let pair = || {
+        let listener = listen();
+        let client = must("connect", TcpStream::connect(must("its address", listener.local_addr())));
+        (client, must("accept", listener.accept()).0)
+    };
+    let nothing = match kind.as_str() {
+        "accept" => listen().accept().is_ok(),
+        "connect" => {
+            let listener = listen();
+            let to = must("its address", listener.local_addr());
+            let held: Vec<_> = (0..1_000).map_while(|_| TcpStream::connect(to).ok()).collect();
+            held.len() == 1_000
+        }
+        "read" => pair().0.read(&mut [0; 8]).is_ok(),
+        "write" => {
+            let (mut client, _server) = pair();
+            client.write_all(&vec![7; 64 << 20]).is_ok()
+        }
+        "datagram" => must("bind", UdpSocket::bind("127.0.0.1:0")).recv(&mut [0; 8]).is_ok(),
+        "sleep" => {
+            std::thread::sleep(std::time::Duration::from_secs(1 << 40));
+            true
+        }
+        _ => guest_abuse::unknown(&kind),
+    };
+    fail(&kind, &format!("it came back: {nothing}"))
 }

@@ -46,11 +46,11 @@ fn c02_no_operation_is_free_or_gives_fuel_back() {
     let folder = Folder::new();
     let games = [
         ("memory", "", "(loop $l (drop (memory.grow (i32.const -1))) (br $l))"),
-        ("table", "(table $t 1 funcref)", "(loop $l (drop (table.grow $t (ref.null func) (i32.const -1))) (br $l))"),
+        ("table", "(table $t 1 9 funcref)", "(loop $l (drop (table.grow $t (ref.null func) (i32.const 99))) (br $l))"),
         (
             "table64",
-            "(table $t i64 1 funcref)",
-            "(loop $l (drop (table.grow $t (ref.null func) (i64.const -1))) (br $l))",
+            "(table $t i64 1 9 funcref)",
+            "(loop $l (drop (table.grow $t (ref.null func) (i64.const 99))) (br $l))",
         ),
         ("fill", "", "(loop $l (memory.fill (i32.const 0) (i32.const 0) (i32.const 65536)) (br $l))"),
         ("nothing", "", "(loop $l (memory.fill (i32.const 0) (i32.const 0) (i32.const 0)) (br $l))"),
@@ -69,6 +69,21 @@ fn c02_no_operation_is_free_or_gives_fuel_back() {
             let throttled = run.journalled(&format!("attacker/{name}"), "cpu throttled").len();
             assert!((15..=20).contains(&throttled), "{name}: throttled in {throttled} of 20 periods");
         }
+    }
+}
+
+#[test]
+fn c02_a_huge_growth_is_paid_for_though_it_fails() {
+    let folder = Folder::new();
+    let grow = |bits: &str, more: &str| {
+        let table = format!("(table $t {more} 1 funcref)");
+        program(&table, &format!("(drop (table.grow $t (ref.null func) ({bits}.const 0x7fffffff)))"))
+    };
+    let containers = [wat(&folder, "table", &grow("i32", "")), wat(&folder, "table64", &grow("i64", "i64"))];
+    let run = beside(&[with(attacker(&containers), "spec", &json!({"activeDeadlineSeconds": 60}))]);
+    for name in ["table", "table64"] {
+        assert_eq!(end(&run, name), ["0", "Completed"]);
+        assert!(run.times(&format!("attacker/{name}"), "exited")[0] >= 2_147_000_000, "{name}: by the element");
     }
 }
 

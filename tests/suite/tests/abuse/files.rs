@@ -13,12 +13,12 @@ fn case(name: &str) -> Outcome {
     let mut volumes = Vec::new();
     let mut containers = Vec::new();
     let mut first = Vec::new();
-    for which in ["p1", "p2"] {
+    for (which, program) in [("p1", "abuse_files_p1"), ("p2", "abuse_files_p2")] {
         let (data, small, ro) = (format!("data-{which}"), format!("small-{which}"), format!("ro-{which}"));
         volumes.push(json!({"name": data, "emptyDir": {}}));
         volumes.push(json!({"name": small, "emptyDir": {"sizeLimit": "1Mi"}}));
         volumes.push(json!({"name": ro, "emptyDir": {}}));
-        let guest = container(which, &format!("abuse_files_{which}"), &[name]);
+        let guest = container(which, program, &[name]);
         let mounts = [
             mount(&data, "/data", false),
             mount(&data, "/twin", true),

@@ -6,12 +6,16 @@
 //! - [`memory`]: M, more memory than there may be, the host's or another's
 //! - [`time`]: T, floods of timers and polls, and what tells one run from another
 //! - [`logs`]: L, output without end
+//! - [`ipc`]: I, message queues, semaphores and shared memory
+//! - [`killed`]: P5, killed inside of each call that waits
 //! - [`network`]: N, other pods, the host, and floods
 //!
 //! Times are virtual, so a case has the same outcome on every machine.
 
 mod cpu;
 mod files;
+mod ipc;
+mod killed;
 mod logs;
 mod memory;
 mod network;
