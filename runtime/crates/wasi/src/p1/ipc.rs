@@ -166,6 +166,7 @@ impl<'a> Timer<'a> {
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "the import has them")]
 fn mq_open(
     guest: &mut Guest<'_>,
     name: u32,

@@ -106,7 +106,7 @@ impl World {
                 let target = path_or_more(u)?;
                 (base.symlink_at(ROOT, &target, &path), self.model.symlink(at, &target, &path))
             }
-            6 | 7 | 8 => {
+            6..=8 => {
                 let ((other, to), new) = (u.choose(&self.bases)?.clone(), self::path(u)?);
                 other_path.clone_from(&new);
                 (base.rename_at(ROOT, &path, &other, &new), self.model.rename(at, &path, to, &new))
