@@ -49,7 +49,8 @@ fn build_once(path: &Path) {
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
     let built = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "wasmpod"])
+        // with the features of the whole workspace, as the tests were built: else wasmtime is compiled once more
+        .args(["build", "--quiet", "--workspace", "--bin", "wasmpod"])
         .args(if cfg!(debug_assertions) { None } else { Some("--release") })
         .current_dir(crate::root())
         .env("CARGO_TARGET_DIR", target_dir().parent().expect("target/PROFILE is in target"))

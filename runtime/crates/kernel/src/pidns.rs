@@ -310,7 +310,8 @@ mod tests {
         assert!(first.signals().interrupts() && !init.signals().interrupts());
         assert_eq!(namespace.kill(&first, -1 - 98, Some(Signal::Usr1)), Err(Errno::Srch));
         assert_eq!(namespace.kill(&first, -1, None), Ok(()));
-        (first.end(), second.end());
+        first.end();
+        second.end();
         assert_eq!(namespace.kill(&init, -1, Some(Signal::Usr1)), Err(Errno::Srch));
         // i32::MIN has no positive counterpart
         assert_eq!(namespace.kill(&init, i32::MIN, None), Err(Errno::Srch));

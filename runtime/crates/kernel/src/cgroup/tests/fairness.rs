@@ -3,14 +3,17 @@
 use super::cpu::{run_for, spin};
 use super::*;
 
+/// A pod's weight and its containers' weights and quotas, in CPUs.
+type PodShares = (u64, Vec<(u64, f64)>);
+
 /// What cgroup v2 gives each spinner of a node with `cpus`: at most one CPU and its quota each, and what others cannot use goes
-/// round by weight. `pods` are a weight and its containers' weights and quotas, in CPUs.
-fn fair(cpus: f64, pods: &[(u64, Vec<(u64, f64)>)]) -> Vec<Vec<f64>> {
+/// round by weight.
+fn fair(cpus: f64, pods: &[PodShares]) -> Vec<Vec<f64>> {
     let caps: Vec<f64> =
         pods.iter().map(|(_, containers)| containers.iter().map(|(_, cap)| cap.min(1.0)).sum()).collect();
     let weights: Vec<u64> = pods.iter().map(|(weight, _)| *weight).collect();
     let of_pod = fill(cpus, &weights, &caps);
-    let one = |((_, containers), share): (&(u64, Vec<(u64, f64)>), f64)| {
+    let one = |((_, containers), share): (&PodShares, f64)| {
         let weights: Vec<u64> = containers.iter().map(|(weight, _)| *weight).collect();
         let caps: Vec<f64> = containers.iter().map(|(_, cap)| cap.min(1.0)).collect();
         fill(share, &weights, &caps)
@@ -48,7 +51,7 @@ fn a_hundred_spinners_get_what_cgroup_v2_gives() {
     let node = tree(&sim, 4);
     let mut random = sim.entropy().stream("test/limits");
     let mut draw = |from: u64, below: u64| from + random.below(below - from);
-    let pods: Vec<(u64, Vec<(u64, f64)>)> = (0..20)
+    let pods: Vec<PodShares> = (0..20)
         .map(|_| {
             let container = |_| {
                 let millis = if draw(0, 2) == 0 { 1_000 } else { draw(10, 100) };
