@@ -1,6 +1,7 @@
 //! What WASI 0.1 has: handlers and EINTR.
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use wasmpod_sdk::ipc::{OpenOptions, Queue, QueueLimits, Segment, Semaphore};
 use wasmpod_sdk::process::{MaskHow, Signal, SignalFd, SignalInfo, SignalSet, on_signal, raise, set_mask, suspend};
 
 static CAUGHT: AtomicU32 = AtomicU32::new(0);
@@ -15,6 +16,8 @@ pub fn case(args: &[&str]) {
         ["graceful", code] => graceful(code),
         ["interrupted"] => interrupted(),
         ["restarted"] => restarted(),
+        ["ipc"] => ipc(),
+        ["ipc-restarted"] => ipc_restarted(),
         ["handlers"] => handlers(),
         _ => {
             println!("no such case: {args:?}");
@@ -53,6 +56,34 @@ fn restarted() {
     let start = std::time::Instant::now();
     std::thread::sleep(std::time::Duration::from_secs(2));
     println!("slept {} s", start.elapsed().as_secs());
+}
+
+/// Waits in each call of the pod's IPC that waits; SIGTERM ends each with EINTR.
+fn ipc() {
+    on_signal(Signal::TERM, catch, false).expect("allowed");
+    let limits = QueueLimits { max_messages: 1, message_size: 8 };
+    let queue = Queue::open("/q", OpenOptions::create(), Some(limits)).expect("room");
+    let lock = Semaphore::open("/s", OpenOptions::create(), 0).expect("room");
+    let memory = Segment::open("/m", OpenOptions::create()).expect("room");
+    memory.set_size(8).expect("room");
+    let hour = std::time::Duration::from_secs(3600);
+    let symbol = |error: wasmpod_sdk::Error| error.symbol();
+    println!("mq_receive: {:?}", queue.receive(&mut [0; 8]).map_err(symbol));
+    queue.send(&[1], 0).expect("room");
+    println!("mq_timedsend: {:?}", queue.send_timeout(&[2], 0, hour).map_err(symbol));
+    println!("sem_wait: {:?}", lock.wait().map_err(symbol));
+    println!("shm_wait: {:?}", memory.wait(0, 0).map_err(symbol));
+    println!("poll: {:?}", wasmpod_sdk::poll::poll(&[&lock.ready()]).map_err(symbol));
+    // what was interrupted took nothing
+    println!("left: {} messages, value {}", queue.status().expect("open").1, lock.value().expect("open"));
+}
+
+/// The same, but with SA_RESTART: the call goes on to its deadline.
+fn ipc_restarted() {
+    on_signal(Signal::TERM, catch, true).expect("allowed");
+    let queue = Queue::open("/q", OpenOptions::create(), None).expect("room");
+    let received = queue.receive_timeout(&mut [0; 8192], std::time::Duration::from_secs(2));
+    println!("mq_timedreceive: {:?}", received.map_err(|error| error.symbol()));
 }
 
 /// Handlers of signals that the program sends itself.

@@ -3,11 +3,26 @@ use wasip2::clocks::monotonic_clock::subscribe_duration;
 use wasip2::io::poll::poll;
 use wasip2::sockets::network::{IpAddressFamily, IpSocketAddress, Ipv4SocketAddress};
 use wasip2::sockets::{instance_network::instance_network, tcp_create_socket::create_tcp_socket};
-use wasmpod_sdk::process::{SignalFd, SignalInfo};
+use wasmpod_sdk::ipc::{OpenOptions, Queue};
+use wasmpod_sdk::process::{Signal, SignalFd, SignalInfo, SignalSet};
 
 pub fn case(args: &[&str]) {
-    println!("no such case: {args:?}");
-    std::process::exit(2);
+    match args {
+        ["ipc-restarted"] => ipc_restarted(),
+        _ => {
+            println!("no such case: {args:?}");
+            std::process::exit(2);
+        }
+    }
+}
+
+/// SIGTERM comes while a call waits, which goes on to its deadline; then the signal is read.
+fn ipc_restarted() {
+    let fd = SignalFd::open(SignalSet::of(&[Signal::TERM])).expect("a descriptor");
+    let queue = Queue::open("/q", OpenOptions::create(), None).expect("room");
+    let received = queue.receive_timeout(&mut [0; 8192], std::time::Duration::from_secs(2));
+    let pending: Vec<u8> = fd.read().iter().map(|info| info.signal.0).collect();
+    println!("mq_timedreceive: {:?}, pending {pending:?}", received.map_err(|error| error.symbol()));
 }
 
 pub fn wait(fd: &SignalFd) -> SignalInfo {

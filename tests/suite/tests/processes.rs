@@ -68,6 +68,29 @@ fn a_blocked_call_ends_with_eintr_or_goes_on() {
 }
 
 #[test]
+fn a_call_that_waits_for_ipc_ends_with_eintr_or_goes_on() {
+    let target = container("target", "signal_cases_p1", &["ipc"]);
+    let sender = container("sender", "signal_cases_p2", &["send", "ipc", "15", "15", "15", "15", "15"]);
+    let run1 = run(shared(&[target, sender])).expect(0);
+    let mut expected = Vec::new();
+    for call in ["mq_receive", "mq_timedsend", "sem_wait", "shm_wait", "poll"] {
+        expected.extend(["caught 15".to_owned(), format!("{call}: Err(\"EINTR\")")]);
+    }
+    expected.push("left: 1 messages, value 0".to_owned());
+    assert_eq!(run1.of("p/target"), expected, "{}", run1.stderr());
+
+    for (guest, told) in [
+        ("signal_cases_p1", &["caught 15", "mq_timedreceive: Err(\"ETIMEDOUT\")"][..]),
+        ("signal_cases_p2", &["mq_timedreceive: Err(\"ETIMEDOUT\"), pending [15]"]),
+    ] {
+        let target = container("target", guest, &["ipc-restarted"]);
+        let sender = container("sender", "signal_cases_p1", &["send", "ipc-restarted", "15"]);
+        let run2 = run(shared(&[target, sender])).expect(0);
+        assert_eq!(run2.of("p/target"), told, "{}", run2.stderr());
+    }
+}
+
+#[test]
 fn handlers_run_before_the_call_returns_and_wait_while_they_are_blocked() {
     let run = run(pod("p", &[container("c", "signal_cases_p1", &["handlers"])])).expect(0);
     assert_eq!(run.of("p/c"), ["caught 10", "blocked", "caught 12", "suspended", "caught 10", "done"]);

@@ -28,6 +28,8 @@ fn main() {
         "rules" => rules(),
         "counter" => counter(number(2), number(3)),
         "stuck" => must("receive", queue("/never").receive(&mut [0; 64]).map(|_| ())),
+        "cross" => cross(&arg(2), &arg(3)),
+        "twice" => twice(),
         other => {
             eprintln!("no case {other:?}");
             std::process::exit(2)
@@ -42,6 +44,23 @@ fn queue(name: &str) -> Queue {
 
 fn semaphore(name: &str, value: u32) -> Semaphore {
     must(name, Semaphore::open(name, CREATE, value))
+}
+
+/// Takes two locks; another container takes the same two in the other order, and each has its first one before it tries the second.
+fn cross(first: &str, second: &str) {
+    let (mine, other) = (semaphore(first, 1), semaphore(second, 1));
+    must("wait", mine.wait());
+    println!("took {first}");
+    must("post", semaphore(&format!("{first}-taken"), 0).post());
+    must("wait", semaphore(&format!("{second}-taken"), 0).wait());
+    must("wait", other.wait());
+}
+
+/// Takes a lock that it has.
+fn twice() {
+    let lock = semaphore("/lock", 1);
+    must("wait", lock.wait());
+    must("wait", lock.wait());
 }
 
 /// Sends jobs out of order; the queue puts them in order.

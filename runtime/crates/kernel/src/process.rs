@@ -11,14 +11,14 @@ use wasmpod_sim::{Clock, Instant, Sim, Stream as RandomStream, UnixNanos};
 
 use crate::cgroup::{Cgroup, PidCharge};
 use crate::file::{Descriptor, FdTable};
-use crate::ipcns::{Caller, IpcNs, Undo};
+use crate::ipcns::{Caller, IpcNs, Party, Undo};
 use crate::mntns::{Cred, MountNs};
 use crate::netns::NetNs;
 use crate::pidns::{PidNs, ProcessInfo};
 use crate::signal::{Control, Sender, SignalInfo, Signals, Taken};
 use crate::usage::ProcessUsage;
 use crate::utsns::UtsNs;
-use crate::wchan::{WaitChannel, WaitSlot, Waiting};
+use crate::wchan::{WaitChannel, WaitOn, WaitSlot, Waiting};
 use crate::{Errno, Result};
 
 /// The longest argument list plus environment, in bytes, as Linux' usual ARG_MAX.
@@ -60,6 +60,8 @@ pub struct Process {
     pub fds: Mutex<FdTable>,
     /// What its end gives back to semaphores.
     pub undo: Arc<Undo>,
+    /// Who it is to others of its pod.
+    party: Arc<Party>,
     pid: u32,
     started: Instant,
     /// What it has used.
@@ -88,8 +90,10 @@ impl Process {
         let counted = Mutex::new(Some(spec.cgroup.pids_charge()?));
         let pid = spec.pids.allocate()?;
         let random = Mutex::new(sim.entropy().stream(&stream_name(&spec, pid, sim)));
+        let party = Arc::new(Party { name: spec.name.clone(), pid });
         let process = Arc::new(Self {
             spec,
+            party,
             fds: Mutex::new(FdTable::new()),
             undo: Arc::default(),
             pid,
@@ -218,6 +222,12 @@ impl Process {
         self.scheduling.lock().clone().or_else(|| self.wait.waiting())
     }
 
+    /// The things that [`Process::waiting`] tells of, in its order; empty while it runs, and while it waits outside of a system call.
+    pub fn waiting_on(&self) -> Vec<WaitOn> {
+        let outside = self.signals.control() == Control::Stopped || self.scheduling.lock().is_some();
+        if outside { Vec::new() } else { self.wait.waiting_on() }
+    }
+
     /// Told by whoever runs the process: it waits for a CPU or for quota, or does no longer.
     pub fn waits_to_run(&self, waiting: Option<Waiting>) {
         *self.scheduling.lock() = waiting;
@@ -230,8 +240,8 @@ impl Process {
 
     /// Who this process is to the IPC namespace.
     pub fn ipc_caller(&self) -> Caller<'_> {
-        let ProcessSpec { name, cred, cgroup, .. } = &self.spec;
-        Caller { name, pid: self.pid, cred, cgroup }
+        let ProcessSpec { cred, cgroup, .. } = &self.spec;
+        Caller { party: &self.party, cred, cgroup }
     }
 
     /// The end: it leaves its pid namespace, is no longer counted, and holds no descriptor. Once is enough.

@@ -354,6 +354,11 @@ impl WaitSlot {
         self.slot.lock().waits
     }
 
+    pub(crate) fn waiting_on(&self) -> Vec<WaitOn> {
+        let slot = self.slot.lock();
+        if slot.waits { slot.notes.of.clone() } else { Vec::new() }
+    }
+
     pub(crate) fn waiting(&self) -> Option<Waiting> {
         let (notes, total) = {
             let slot = self.slot.lock();

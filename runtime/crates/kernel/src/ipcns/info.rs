@@ -65,7 +65,7 @@ impl IpcInfo {
         Self {
             kind,
             name: object.name.to_string(),
-            creator: object.creator.clone(),
+            creator: (object.creator.name.clone(), object.creator.pid),
             owner: (object.uid, object.gid),
             mode: object.mode,
             used_bytes,

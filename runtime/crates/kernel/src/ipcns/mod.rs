@@ -6,6 +6,7 @@
 //! - [`shm`]: shared memory (`shm_overview(7)`), copied instead of mapped, with `futex(2)`-like waiting.
 //! - [`limits`]: how much of it there may be.
 //! - [`info`]: what `ipcs(1)` would show.
+//! - [`party`]: who has what open, and who holds what.
 //!
 //! Bytes are charged to the memory cgroup of the process that made an object (for shared memory: that gave it its size), as a
 //! refusal, never as an OOM. An object lives until its name and the last handle are gone; the namespace drops all names when the pod
@@ -27,11 +28,13 @@ pub mod info;
 pub mod limits;
 pub mod mqueue;
 mod object;
+pub mod party;
 pub mod semaphore;
 pub mod shm;
 
 pub use self::info::{IpcInfo, IpcKind, IpcUsage};
 pub use self::mqueue::{Notification, OpenQueue, QueueLimits};
+pub use self::party::{Enders, Party};
 pub use self::semaphore::{OpenSemaphore, Undo};
 pub use self::shm::{OpenSegment, Watch};
 
@@ -61,10 +64,8 @@ bitflags::bitflags! {
 /// Who opens or unlinks something.
 #[derive(Clone, Copy)]
 pub struct Caller<'a> {
-    /// For people: `<pod>/<container>`.
-    pub name: &'a str,
-    /// Its number in its pid namespace.
-    pub pid: u32,
+    /// Who, for people; the same for every call of a process.
+    pub party: &'a Arc<Party>,
     /// As whom it runs.
     pub cred: &'a Cred,
     /// What it is charged to.
@@ -116,7 +117,7 @@ impl IpcNs {
                 held.and_bytes(bytes, |counts| &mut counts.queue_bytes, limits::MAX_QUEUE_BYTES, Errno::MFile)?;
             Ok(Queue::new(self.object(name, mode, caller, held, bytes)?, size))
         })?;
-        Ok(Arc::new(OpenQueue::new(queue, flags)))
+        Ok(Arc::new(OpenQueue::new(queue, flags, caller)))
     }
 
     /// `sem_open(3)`: opens, or with CREATE makes, a semaphore that counts from `value`. With UNDO, `undo` is what the end of the
@@ -143,7 +144,7 @@ impl IpcNs {
             Ok(Semaphore::new(self.object(name, mode, caller, held, 0)?, value))
         })?;
         let undo = flags.contains(OpenFlags::UNDO).then_some(undo);
-        Ok(Arc::new(OpenSemaphore::new(semaphore, undo)))
+        Ok(Arc::new(OpenSemaphore::new(semaphore, undo, caller)))
     }
 
     /// `shm_open(3)`: opens, or with CREATE makes, a segment of no bytes.
@@ -164,7 +165,7 @@ impl IpcNs {
             let held = self.hold(|counts| &mut counts.segments, MAX_SEGMENTS)?;
             Ok(Segment::new(self.object(name, mode, caller, held, 0)?))
         })?;
-        Ok(Arc::new(OpenSegment::new(segment, flags)))
+        Ok(Arc::new(OpenSegment::new(segment, flags, caller)))
     }
 
     /// `mq_unlink(3)`.
@@ -301,6 +302,17 @@ impl Ipc {
             Self::Semaphore(semaphore) => ("sem_wait", semaphore.name().clone()),
             Self::Segment(segment) => ("shm", segment.name().clone()), // always ready: nobody waits
             Self::Watch(watch) => ("shm_wait", watch.name().clone()),
+        }
+    }
+
+    /// Who could end a wait for `interest`, if there is one: who has the object open for the other side of it, or holds the semaphore.
+    pub fn enders(&self, interest: Ready) -> Enders {
+        match self {
+            Self::Queue(queue) => queue.enders(interest),
+            Self::Notification(notification) => notification.enders(),
+            Self::Semaphore(semaphore) => semaphore.enders(),
+            Self::Segment(_) => Enders::Openers(Vec::new()), // always ready: nobody waits
+            Self::Watch(watch) => watch.enders(),
         }
     }
 }

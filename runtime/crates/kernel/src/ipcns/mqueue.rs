@@ -9,12 +9,13 @@ use std::task::Context;
 
 use parking_lot::Mutex;
 
-use super::OpenFlags;
 use super::info::{IpcInfo, IpcKind};
 use super::limits::{
     DEFAULT_MESSAGE_SIZE, DEFAULT_MESSAGES, MAX_MESSAGE_SIZE, MAX_MESSAGES, MAX_PRIORITY, MESSAGE_OVERHEAD,
 };
 use super::object::{Named, Object};
+use super::party::{Enders, User, flags};
+use super::{Caller, OpenFlags};
 use crate::wait::{Ready, WaitQueue};
 use crate::{Errno, Result};
 
@@ -116,11 +117,25 @@ pub struct OpenQueue {
     queue: Arc<Queue>,
     reads: bool,
     writes: bool,
+    user: Arc<User>,
+}
+
+impl Drop for OpenQueue {
+    fn drop(&mut self) {
+        self.queue.object.users.close(&self.user, flags(self.reads, self.writes));
+    }
 }
 
 impl OpenQueue {
-    pub(super) fn new(queue: Arc<Queue>, flags: OpenFlags) -> Self {
-        Self { queue, reads: flags.contains(OpenFlags::READ), writes: flags.contains(OpenFlags::WRITE) }
+    pub(super) fn new(queue: Arc<Queue>, flags: OpenFlags, caller: Caller<'_>) -> Self {
+        let user = queue.object.users.open(caller.party, flags);
+        Self { queue, reads: flags.contains(OpenFlags::READ), writes: flags.contains(OpenFlags::WRITE), user }
+    }
+
+    /// Who could end a wait for `interest`: senders for READ, receivers for WRITE.
+    pub fn enders(&self, interest: Ready) -> Enders {
+        let receives = interest.contains(Ready::READ);
+        self.queue.object.users.openers(if receives { OpenFlags::WRITE } else { OpenFlags::READ })
     }
 
     /// Its name, also if it was unlinked.
@@ -281,6 +296,11 @@ impl Notification {
     /// The queue's name.
     pub fn name(&self) -> &Arc<str> {
         &self.queue.object.name
+    }
+
+    /// Who could send.
+    pub fn enders(&self) -> Enders {
+        self.queue.object.users.openers(OpenFlags::WRITE)
     }
 
     /// READ once the message has come, for ever.

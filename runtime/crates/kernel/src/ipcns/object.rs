@@ -5,6 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::limits::NAME_MAX;
+use super::party::{Party, Users};
 use super::{Caller, IpcUsage, OpenFlags};
 use crate::cgroup::Charge;
 use crate::mntns::{Cred, MAY_READ, MAY_WRITE, Owner};
@@ -24,8 +25,10 @@ pub(super) struct Object {
     pub(super) mode: u32,
     pub(super) uid: u32,
     pub(super) gid: u32,
-    /// Who made it: name and pid.
-    pub(super) creator: (String, u32),
+    /// Who made it.
+    pub(super) creator: Arc<Party>,
+    /// Who has it open.
+    pub(super) users: Users,
     /// Given back with the object.
     pub(super) memory: Mutex<Vec<Charge>>,
     pub(super) held: Mutex<Held>,
@@ -38,7 +41,8 @@ impl Object {
             mode: mode & PERMISSIONS,
             uid: caller.cred.uid,
             gid: caller.cred.gid,
-            creator: (caller.name.to_owned(), caller.pid),
+            creator: caller.party.clone(),
+            users: Users::default(),
             memory: Mutex::new(vec![memory]),
             held: Mutex::new(held),
         }

@@ -5,6 +5,7 @@
 //! used up what it took. Unlike System V's, it never takes: a process that gave more than it took leaves the rest.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Context;
 
 use parking_lot::Mutex;
@@ -12,6 +13,8 @@ use parking_lot::Mutex;
 use super::info::{IpcInfo, IpcKind};
 use super::limits::SEM_VALUE_MAX;
 use super::object::{Named, Object};
+use super::party::{Enders, User};
+use super::{Caller, OpenFlags};
 use crate::wait::{Ready, WaitQueue};
 use crate::{Errno, Result};
 
@@ -19,6 +22,8 @@ use crate::{Errno, Result};
 pub(super) struct Semaphore {
     object: Object,
     value: Mutex<u32>,
+    /// It began with zero, or somebody gave what it had not taken: it tells of events, and nobody holds it.
+    signals: AtomicBool,
     waiting: WaitQueue,
 }
 
@@ -30,7 +35,7 @@ impl Named for Semaphore {
 
 impl Semaphore {
     pub(super) fn new(object: Object, value: u32) -> Self {
-        Self { object, value: Mutex::new(value), waiting: WaitQueue::new() }
+        Self { object, value: Mutex::new(value), signals: AtomicBool::new(value == 0), waiting: WaitQueue::new() }
     }
 
     pub(super) fn info(&self) -> IpcInfo {
@@ -52,14 +57,16 @@ impl Semaphore {
 pub struct OpenSemaphore {
     semaphore: Arc<Semaphore>,
     undo: Option<Arc<Undo>>,
+    user: Arc<User>,
 }
 
 impl OpenSemaphore {
-    pub(super) fn new(semaphore: Arc<Semaphore>, undo: Option<&Arc<Undo>>) -> Self {
+    pub(super) fn new(semaphore: Arc<Semaphore>, undo: Option<&Arc<Undo>>, caller: Caller<'_>) -> Self {
         if let Some(undo) = undo {
             undo.open(&semaphore);
         }
-        Self { semaphore, undo: undo.cloned() }
+        let user = semaphore.object.users.open(caller.party, OpenFlags::empty());
+        Self { semaphore, undo: undo.cloned(), user }
     }
 
     /// Its name, also if it was unlinked.
@@ -75,6 +82,7 @@ impl OpenSemaphore {
         let mut value = self.semaphore.value.lock();
         *value = value.checked_sub(1).ok_or(Errno::Again)?;
         drop(value);
+        self.user.took();
         self.note(1);
         Ok(())
     }
@@ -90,6 +98,9 @@ impl OpenSemaphore {
                 return Err(Errno::Overflow);
             }
             *value += 1;
+        }
+        if !self.user.gave() {
+            self.semaphore.signals.store(true, Ordering::Relaxed);
         }
         self.note(-1);
         self.semaphore.waiting.wake_all();
@@ -113,6 +124,14 @@ impl OpenSemaphore {
         answer
     }
 
+    /// Who could end a wait: who holds it if it is used as a lock, else all that have it open.
+    pub fn enders(&self) -> Enders {
+        match self.semaphore.signals.load(Ordering::Relaxed) {
+            true => self.semaphore.object.users.openers(OpenFlags::empty()),
+            false => self.semaphore.object.users.holders(),
+        }
+    }
+
     fn note(&self, taken: i32) {
         if let Some(undo) = &self.undo {
             undo.note(&self.semaphore, taken);
@@ -122,6 +141,7 @@ impl OpenSemaphore {
 
 impl Drop for OpenSemaphore {
     fn drop(&mut self) {
+        self.semaphore.object.users.close(&self.user, OpenFlags::empty());
         if let Some(undo) = &self.undo {
             undo.close(&self.semaphore);
         }

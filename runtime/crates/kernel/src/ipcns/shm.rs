@@ -7,10 +7,11 @@ use std::task::{Context, Waker};
 
 use parking_lot::Mutex;
 
-use super::OpenFlags;
 use super::info::{IpcInfo, IpcKind};
 use super::limits::{MAX_SHM_BYTES, MAX_SHM_COPY, MAX_SHM_WAITS};
 use super::object::{Counts, Named, Object};
+use super::party::{Enders, User, flags};
+use super::{Caller, OpenFlags};
 use crate::cgroup::Cgroup;
 use crate::wait::Ready;
 use crate::{Errno, Result};
@@ -58,6 +59,13 @@ pub struct OpenSegment {
     segment: Arc<Segment>,
     reads: bool,
     writes: bool,
+    user: Arc<User>,
+}
+
+impl Drop for OpenSegment {
+    fn drop(&mut self) {
+        self.segment.object.users.close(&self.user, flags(self.reads, self.writes));
+    }
 }
 
 /// A number that atomic operations work on.
@@ -96,8 +104,9 @@ word!(u32);
 word!(u64);
 
 impl OpenSegment {
-    pub(super) fn new(segment: Arc<Segment>, flags: OpenFlags) -> Self {
-        Self { segment, reads: flags.contains(OpenFlags::READ), writes: flags.contains(OpenFlags::WRITE) }
+    pub(super) fn new(segment: Arc<Segment>, flags: OpenFlags, caller: Caller<'_>) -> Self {
+        let user = segment.object.users.open(caller.party, flags);
+        Self { segment, reads: flags.contains(OpenFlags::READ), writes: flags.contains(OpenFlags::WRITE), user }
     }
 
     /// Its name, also if it was unlinked.
@@ -285,6 +294,11 @@ impl Watch {
     /// The segment's name.
     pub fn name(&self) -> &Arc<str> {
         &self.segment.object.name
+    }
+
+    /// Who could notify: whoever has the segment open, as it needs no permission to write.
+    pub fn enders(&self) -> Enders {
+        self.segment.object.users.openers(OpenFlags::empty())
     }
 
     /// Where it waits.

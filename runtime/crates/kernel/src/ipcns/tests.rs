@@ -18,6 +18,7 @@ struct Pod {
     cgroup: Arc<Cgroup>,
     cred: Cred,
     undo: Arc<Undo>,
+    party: Arc<Party>,
 }
 
 impl Pod {
@@ -25,7 +26,8 @@ impl Pod {
         let config = RootConfig { cpus: 1, memory_bytes: 1 << 30, fuel_per_cpu_second: 1 };
         let root = Cgroup::root(config, Sim::new_virtual(1).clock().clone());
         let cgroup = root.child("c", Limits { memory_max: Some(max), ..Limits::default() });
-        Self { ns: IpcNs::new(), cgroup, cred: Cred::root(), undo: Arc::default() }
+        let party = Arc::new(Party { name: "pod/app".to_owned(), pid: 1 });
+        Self { ns: IpcNs::new(), cgroup, cred: Cred::root(), undo: Arc::default(), party }
     }
 
     fn new() -> Self {
@@ -33,7 +35,7 @@ impl Pod {
     }
 
     fn caller(&self) -> Caller<'_> {
-        Caller { name: "pod/app", pid: 1, cred: &self.cred, cgroup: &self.cgroup }
+        Caller { party: &self.party, cred: &self.cred, cgroup: &self.cgroup }
     }
 
     fn queue(&self, name: &str, messages: u32, size: u32) -> Result<Arc<OpenQueue>> {
@@ -424,4 +426,41 @@ proptest! {
         undos.iter().for_each(|undo| undo.give_back());
         prop_assert_eq!(i64::from(watcher.value()), expected + taken.iter().sum::<i64>());
     }
+}
+
+#[test]
+fn who_could_end_a_wait_is_known_of_each_object() {
+    let (a, b) = (Pod::new(), Pod::new());
+    let other = Arc::new(Party { name: "pod/other".to_owned(), pid: 2 });
+    let caller = || Caller { party: &other, ..a.caller() };
+    let names = |of: &Ipc, interest| match of.enders(interest) {
+        Enders::Holders(who) => ("holds", who.iter().map(|party| party.pid).collect::<Vec<_>>()),
+        Enders::Openers(who) => ("open", who.iter().map(|party| party.pid).collect()),
+    };
+    let queue = Ipc::Queue(a.queue("/q", 1, 1).expect("room"));
+    let reads = a.ns.open_queue("/q", OpenFlags::READ, 0, None, caller()).expect("there");
+    assert_eq!(names(&queue, Ready::READ), ("open", vec![1])); // who sends
+    assert_eq!(names(&queue, Ready::WRITE), ("open", vec![1, 2]));
+    drop(reads);
+    assert_eq!(names(&queue, Ready::WRITE), ("open", vec![1]));
+
+    let lock = a.semaphore("/lock", NEW, 1).expect("room");
+    let theirs = a.ns.open_semaphore("/lock", NEW, 0, 0, caller(), &b.undo).expect("there");
+    let lock_of = |semaphore: &Arc<OpenSemaphore>| names(&Ipc::Semaphore(semaphore.clone()), Ready::READ);
+    theirs.try_wait().expect("free");
+    assert_eq!(lock_of(&lock), ("holds", vec![2]));
+    theirs.post().expect("held");
+    lock.try_wait().expect("free");
+    assert_eq!(lock_of(&theirs), ("holds", vec![1]));
+    let again = a.semaphore("/lock", NEW, 1).expect("there");
+    drop(lock); // another handle of the same process is left
+    assert_eq!(lock_of(&theirs), ("holds", vec![1]));
+    drop(again);
+    assert_eq!(lock_of(&theirs), ("holds", vec![])); // it took it along
+    theirs.post().expect("any may give"); // and so it is no lock
+    assert_eq!(lock_of(&theirs), ("open", vec![2]));
+
+    let memory = a.sized("/m", 8);
+    let watch = Ipc::Watch(Arc::new(memory.watch(0, 0).expect("zero")));
+    assert_eq!(names(&watch, Ready::READ), ("open", vec![1]));
 }
