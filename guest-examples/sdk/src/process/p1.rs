@@ -190,7 +190,9 @@ impl SignalFd {
     pub fn wait(&self) -> Result<SignalInfo> {
         let (mut record, mut read) = ([0u8; RECORD], 0);
         // SAFETY: the buffer is as long as said
-        check(unsafe { raw::fd_read(self.0, &raw::Buffer { pointer: record.as_mut_ptr(), len: RECORD }, 1, &mut read) })?;
+        check(unsafe {
+            raw::fd_read(self.0, &raw::Buffer { pointer: record.as_mut_ptr(), len: RECORD }, 1, &mut read)
+        })?;
         let at = |at: usize| u32::from_le_bytes([record[at], record[at + 1], record[at + 2], record[at + 3]]);
         Ok(SignalInfo { signal: Signal(at(0) as u8), sender: at(12), uid: at(16) })
     }

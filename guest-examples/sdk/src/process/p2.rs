@@ -17,8 +17,8 @@ fn error(code: types::ErrorCode) -> Error {
 const SIGNALS: [types::Signal; 31] = {
     use types::Signal::*;
     [
-        Hup, Int, Quit, Ill, Trap, Abrt, Bus, Fpe, Kill, Usr1, Segv, Usr2, Pipe, Alrm, Term, Stkflt, Chld, Cont, Stop, Tstp,
-        Ttin, Ttou, Urg, Xcpu, Xfsz, Vtalrm, Prof, Winch, Io, Pwr, Sys,
+        Hup, Int, Quit, Ill, Trap, Abrt, Bus, Fpe, Kill, Usr1, Segv, Usr2, Pipe, Alrm, Term, Stkflt, Chld, Cont, Stop,
+        Tstp, Ttin, Ttou, Urg, Xcpu, Xfsz, Vtalrm, Prof, Winch, Io, Pwr, Sys,
     ]
 };
 

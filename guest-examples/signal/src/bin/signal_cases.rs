@@ -15,7 +15,9 @@ fn main() {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
         ["exit", code] => process::exit(code.parse().expect("a code")),
-        ["ids"] => println!("pid {} ppid {} uid {} gid {}", getpid(), process::getppid(), process::getuid(), process::getgid()),
+        ["ids"] => {
+            println!("pid {} ppid {} uid {} gid {}", getpid(), process::getppid(), process::getuid(), process::getgid())
+        }
         ["list"] => list(),
         ["tick", count] => tick(count.parse().expect("a count")),
         ["send", name, ref signals @ ..] => send(name, signals),
@@ -37,7 +39,8 @@ fn main() {
 /// Every process, as `/proc` has it.
 fn list() {
     for pid in pids() {
-        let file = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_else(|e| e.to_string());
+        let file =
+            |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_else(|e| e.to_string());
         let stat = file("stat");
         let fields: Vec<&str> = stat.split_whitespace().take(4).collect();
         println!("{} | {}", fields.join(" "), file("cmdline").trim_end_matches('\0').replace('\0', " "));

@@ -219,11 +219,11 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_its_place_and_its_field() {
-        let found = problems("a: 1\nbb: {c: x, d: [1, y]}\ne: later\n", |root| {
+        let found = problems("a: 1\nbb: {dd: x, d: [1, two]}\ne: later\n", |root| {
             root.object(&["a", "bbb", "bb"], &["e"]);
             let _ = root.get("a").and_then(|a| a.text());
             let inner = root.required("bb").expect("it is there");
-            inner.object(&["d", "cc"], &[]);
+            inner.object(&["d", "long"], &[]);
             let numbers: Vec<_> = inner.get("d").expect("there").items().iter().map(View::integer).collect();
             assert_eq!(numbers, [Some(1), None]);
             assert!(root.required("gone").is_none());
@@ -231,8 +231,8 @@ mod tests {
         let expected = [
             "f.yaml:1:1: gone: Required value",
             "f.yaml:1:4: a: expected string, found integer",
-            "f.yaml:2:6: bb.c: unknown field; did you mean \"d\"?",
-            "f.yaml:2:16: bb.d[1]: expected integer, found string",
+            "f.yaml:2:6: bb.dd: unknown field; did you mean \"d\"?",
+            "f.yaml:2:20: bb.d[1]: expected integer, found string",
             "f.yaml:3:1: e: not supported by this version of wasmpod",
         ];
         assert_eq!(found, expected);

@@ -39,9 +39,9 @@ pub use inspect::PodInspection;
 pub use log::{ContainerLog, LogLimits, OutputSink, StdStream};
 pub use publish::{Protocol, PublishError, Published, publish};
 pub use runtime::{NodeConfig, Runtime, RuntimeConfig};
-pub use wasmpod_kernel::fabric::tap;
 pub use sandbox::{DnsSettings, Sandbox, SandboxConfig};
 pub use wasmpod_kernel::fabric::link::{self, LinkProps};
+pub use wasmpod_kernel::fabric::tap;
 
 /// Why the runtime could not do what it was told.
 #[derive(Debug, thiserror::Error)]

@@ -55,7 +55,9 @@ pub enum LoadError {
         max: u64,
     },
     /// Compilations that took too long still run, and no more are begun beside them.
-    #[error("{abandoned} compilations that took too long still run; no further program is compiled until one of them ends")]
+    #[error(
+        "{abandoned} compilations that took too long still run; no further program is compiled until one of them ends"
+    )]
     Busy {
         /// How many.
         abandoned: usize,
@@ -174,7 +176,16 @@ impl Engine {
             Cache::open(dir).map_err(|source| EngineError::Cache { dir: dir.display().to_string(), source })
         };
         let cache = config.cache_dir.as_ref().map(open).transpose()?;
-        let inner = Inner { sim: sim.clone(), config, engine, modules, components, cache, lanes: Arc::default(), loaded: Mutex::default() };
+        let inner = Inner {
+            sim: sim.clone(),
+            config,
+            engine,
+            modules,
+            components,
+            cache,
+            lanes: Arc::default(),
+            loaded: Mutex::default(),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 

@@ -13,7 +13,7 @@ use crate::process::Process;
 use crate::signal::{Sender, Signal, SignalInfo};
 use crate::{Errno, Result};
 
-/// The largest number, Linux' default (`kernel.pid_max` on 64 bits). After it numbers begin again at [`RESERVED`].
+/// The largest number, Linux' default (`kernel.pid_max` on 64 bits). After it numbers begin again, past those of the first processes.
 pub const PID_MAX: u32 = 4_194_304;
 /// Numbers below are given once only (RESERVED_PIDS of `kernel/pid.c`).
 const RESERVED: u32 = 300;

@@ -118,7 +118,9 @@ pub fn run(
     });
     match world.pcap.as_ref().map(|pcap| pcap.finish()) {
         Some(Err(error)) => notes.push(format!("the packets are not complete: {error}")),
-        Some(Ok(true)) => notes.push(format!("the packets are not complete: --pcap writes {MAX_PCAP_BYTES} bytes at most")),
+        Some(Ok(true)) => {
+            notes.push(format!("the packets are not complete: --pcap writes {MAX_PCAP_BYTES} bytes at most"))
+        }
         Some(Ok(false)) | None => {}
     }
     let pods = handles.iter().map(|handle| (handle.reference().clone(), handle.status())).collect();

@@ -1,6 +1,6 @@
 //! Links: what the way from one pod to another is like (latency, jitter, bandwidth, loss, partition, hold), as `tc-netem(8)` and
 //! `tc-tbf(8)` shape an interface. A link has one direction. Owns what happens to a packet at its sender; the sockets say what a packet is,
-//! [`super::pump`] delivers it later.
+//! `pump` delivers it later.
 //!
 //! Pods without a link reach each other at once and pay one branch for it. What stays inside a pod never has a link.
 

@@ -56,8 +56,8 @@ pub use openfile::{OpenFile, READ_DIR_MAX, SeekFrom};
 pub use proc::ProcOptions;
 pub use quota::{DEFAULT_INODES_MAX, Quota, QuotaHold};
 pub use synthetic::{Device, Provider, RandomSource, Synthetic};
-pub(crate) use types::{MAY_READ, MAY_WRITE, Owner};
 pub use types::{
     Cred, DirEntry, FILE_SIZE_MAX, MODE_MASK, NAME_MAX, OpenOptions, PATH_MAX, SYMLINKS_MAX, SetTime, Stat, Usage,
 };
+pub(crate) use types::{MAY_READ, MAY_WRITE, Owner};
 pub use volume::{FileOptions, TmpfsOptions, Volume};

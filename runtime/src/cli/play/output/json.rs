@@ -106,14 +106,7 @@ impl Json {
 
     /// What is inside of a pod: its fields are those of [`PodInspection`], and `moment`. It was asked for, so `--quiet` does not
     /// keep it back.
-    pub fn inspection(
-        &self,
-        sink: &mut Sink,
-        time: u64,
-        pod: &PodRef,
-        moment: Moment,
-        inspection: &PodInspection,
-    ) {
+    pub fn inspection(&self, sink: &mut Sink, time: u64, pod: &PodRef, moment: Moment, inspection: &PodInspection) {
         let mut object = start(time, "inspection", pod, None);
         object.insert("moment".into(), moment.name().into());
         // plain data with names for keys: it cannot fail

@@ -3,7 +3,7 @@
 //!
 //! - [`text`]: lines for people
 //! - [`json`]: lines for programs
-//! - [`inspect`]: what is inside of a pod, for people
+//! - [`mod@inspect`]: what is inside of a pod, for people
 //! - [`table`]: rows in columns
 //! - [`sanitize`]: what a terminal must not be sent
 //! - [`sink`]: the two streams and who has written an unfinished line
@@ -32,8 +32,8 @@ use wasmpod_node::events::{ContainerChange, Event, Observer, OutputStream};
 use wasmpod_node::objects::PodRef;
 use wasmpod_sim::Clock;
 
-use super::args::{Args, OutputFormat};
 use self::inspect::Moment;
+use super::args::{Args, OutputFormat};
 use json::Json;
 use sink::{Sink, Target};
 use summary::Summary;
@@ -187,14 +187,7 @@ fn say(sink: &mut Sink, form: &mut Form, message: &str) {
     }
 }
 
-fn inspect(
-    clock: &Clock,
-    sink: &mut Sink,
-    form: &mut Form,
-    pod: &PodRef,
-    moment: Moment,
-    inspection: &PodInspection,
-) {
+fn inspect(clock: &Clock, sink: &mut Sink, form: &mut Form, pod: &PodRef, moment: Moment, inspection: &PodInspection) {
     match form {
         Form::Text(text) => text.inspection(sink, clock.now(), pod, moment, inspection),
         Form::Json(json) => json.inspection(sink, clock.wall(), pod, moment, inspection),

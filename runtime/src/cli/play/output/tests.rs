@@ -203,7 +203,8 @@ fn json_lines() {
 
 #[test]
 fn a_closed_pipe_is_noticed_and_not_written_again() {
-    let style = Style { format: OutputFormat::Text, quiet: false, inspect: false, single: true, stdout: PIPE, stderr: PIPE };
+    let style =
+        Style { format: OutputFormat::Text, quiet: false, inspect: false, single: true, stdout: PIPE, stderr: PIPE };
     let sink = Sink::new(Box::new(Shared(Arc::default(), true)), Box::new(Shared(Arc::default(), true)), false);
     let sim = Sim::new_virtual(0);
     let printer = Printer::new(sim.clock().clone(), style, sink, &[]);

@@ -126,14 +126,7 @@ impl Text {
     }
 
     /// What is inside of a pod: a block of lines. It was asked for, so `--quiet` does not keep it back.
-    pub fn inspection(
-        &self,
-        sink: &mut Sink,
-        at: Instant,
-        pod: &PodRef,
-        moment: Moment,
-        inspection: &PodInspection,
-    ) {
+    pub fn inspection(&self, sink: &mut Sink, at: Instant, pod: &PodRef, moment: Moment, inspection: &PodInspection) {
         self.always(sink, &format!("inside of {} ({}) at {at}", label(pod, None), moment.name()));
         for line in inspect::lines(inspection) {
             sink.error_line(&line);
