@@ -101,6 +101,26 @@ impl Outcome {
         found
     }
 
+    /// What was said of a deadlock after the line that names its time: a line of each process, and the circle; `TIME` for each time, as
+    /// they are the seed's.
+    ///
+    /// # Panics
+    /// There was none.
+    #[track_caller]
+    pub fn deadlock(&self) -> Vec<String> {
+        let stderr = self.stderr();
+        let said = stderr.lines().filter_map(|line| line.strip_prefix("wasmpod: "));
+        let mut lines = said.skip_while(|line| !line.starts_with("deadlock at "));
+        assert!(lines.next().is_some(), "there was no deadlock: {stderr}");
+        let told = lines.take_while(|line| !line.starts_with("still running"));
+        told.map(|line| {
+            let Some((who, rest)) = line.split_once(" waits since ") else { return line.to_owned() };
+            let Some((_, what)) = rest.split_once(" for ") else { return line.to_owned() };
+            format!("{who} waits since TIME for {what}")
+        })
+        .collect()
+    }
+
     /// When the journal has `what` about `who`, in nanoseconds.
     #[track_caller]
     pub fn times(&self, who: &str, what: &str) -> Vec<u64> {

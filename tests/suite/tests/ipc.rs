@@ -85,6 +85,24 @@ fn memory_is_charged_to_who_makes_an_object_and_refused_without_a_kill() {
 }
 
 #[test]
+fn who_waits_for_ever_is_told_with_who_could_end_it() {
+    for guest in CASES {
+        let stuck = pod("stuck", &[container("c", guest, &["stuck"])]);
+        let twice = pod("twice", &[container("c", guest, &["twice"])]);
+        let pair = [container("a", guest, &["consumer"]), container("b", "ipc_cases_p1", &["stuck"])];
+        let run = run(&[stuck, twice, pod("uneven", &pair)]).expect(3);
+        let expected = [
+            "stuck/c (pid 1) waits since TIME for mq_receive /never, which nobody else has open to send",
+            "twice/c (pid 1) waits since TIME for sem_wait /lock, which is held by itself",
+            "uneven/a (pid 1) waits since TIME for sem_wait /ready, which nobody else has open",
+            "uneven/b (pid 1) waits since TIME for mq_receive /never, which nobody else has open to send",
+            "twice/c waits for itself (sem_wait /lock)",
+        ];
+        assert_eq!(run.deadlock(), expected, "{guest}");
+    }
+}
+
+#[test]
 fn a_lock_keeps_three_containers_apart_in_any_order_of_tasks() {
     let containers = [("a", CASES[0]), ("b", CASES[1]), ("c", CASES[0])]
         .map(|(name, guest)| container(name, guest, &["counter", "40", "3"]));

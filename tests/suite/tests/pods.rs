@@ -46,6 +46,7 @@ pods! {
     cpu_limited "cpu-limited.yaml" exits 0, real;
     crashloop "crashloop.yaml" exits 1, simulated;
     deadlock "deadlock.yaml" exits 3, simulated;
+    deadlock_semaphores "deadlock-semaphores.yaml" exits 3, simulated;
     determinism "determinism.yaml" exits 0, real;
     exit_code "exit-code.yaml" exits 1, real;
     grace "grace.yaml" exits 1, real;
@@ -280,6 +281,19 @@ mod check {
             ]
         );
         assert!(stderr.contains("reproduce with: wasmpod play specs/pods/deadlock.yaml --virtual-time --seed "));
+    }
+
+    pub fn deadlock_semaphores(run: &Outcome) {
+        assert_eq!((run.of("crossed/left"), run.of("crossed/right")), (vec!["took /a".into()], vec!["took /b".into()]));
+        let told: Vec<String> = run.deadlock();
+        assert_eq!(
+            told,
+            [
+                "crossed/left (pid 1) waits since TIME for sem_wait /b, which is held by crossed/right",
+                "crossed/right (pid 1) waits since TIME for sem_wait /a, which is held by crossed/left",
+                "they wait in a circle: crossed/left waits for crossed/right (sem_wait /b), crossed/right waits for crossed/left (sem_wait /a)",
+            ]
+        );
     }
 
     pub fn determinism(run: &Outcome) {
