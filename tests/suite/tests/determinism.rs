@@ -175,10 +175,14 @@ fn a_seed_gives_one_run_and_200_seeds_many() {
             .iter()
             .map(|line| line.split(' ').skip(1).take(2).collect::<Vec<_>>().join(" "))
             .collect();
-        (first.journal, order)
+        let received: Vec<String> =
+            first.of("mix/see").into_iter().filter(|line| line.starts_with("message ")).collect();
+        (first.journal, order, received)
     });
-    let journals: BTreeSet<&String> = runs.iter().map(|(journal, _)| journal).collect();
+    let journals: BTreeSet<&String> = runs.iter().map(|(journal, ..)| journal).collect();
     assert!(journals.len() >= DISTINCT, "only {} different journals of {SEEDS}", journals.len());
-    let orders: BTreeSet<&Vec<String>> = runs.iter().map(|(_, order)| order).collect();
+    let orders: BTreeSet<&Vec<String>> = runs.iter().map(|(_, order, _)| order).collect();
     assert!(orders.len() >= 50, "only {} orders at the server", orders.len());
+    let received: BTreeSet<&Vec<String>> = runs.iter().map(|(.., received)| received).collect();
+    assert!(received.len() >= 50, "only {} orders in the queue", received.len());
 }

@@ -301,6 +301,7 @@ mod check {
         assert_eq!(run.of("mix/server").last().map(String::as_str), Some("served 9 lines"));
         assert!(run.of("far/c")[0].starts_with("c: 3 lines, last "), "{}", run.stdout());
         let see = run.of("mix/see");
+        assert_eq!(see.iter().filter(|line| line.starts_with("message ")).count(), 6, "{see:?}");
         // whatever a host's floating point gives, a not-a-number has the canonical bits, or those with the sign turned
         assert!(
             see.contains(&"nan [7ff8000000000000, fff8000000000000, 7ff8000000000000, 7ff8000000000000]".to_owned())

@@ -1,18 +1,21 @@
 //! `det_mix ROLE ...`: a little of everything that could differ from run to run, in parts of one pod.
 //!
 //! - `serve ADDR CONNECTIONS`: answers lines until each connection ends, all connections at once
-//! - `talk ADDR LINES NAME DIR`: random sleeps and work, lines to the server, and to the file DIR/log that others write as well
-//! - `see`: clocks, random numbers, not-a-numbers, environment and directories, as they are found
+//! - `talk ADDR LINES NAME DIR [ipc]`: random sleeps and work, lines to the server, and to the file DIR/log that others write as well;
+//!   with `ipc` that under the pod's semaphore, and also messages to the pod's queue
+//! - `see [MESSAGES]`: clocks, random numbers, not-a-numbers, environment and directories, as they are found; then so many of the queue
 //! - `read-first ADDR [listen]`: connects or accepts, and reads before it has written: two of them wait for each other for ever
 //! - `clock MILLIS TIMES`: the wall clock and the monotonic clock, every so often
 //! - `beat MILLIS TIMES`: a line every so often
 use std::collections::hash_map::RandomState;
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use wasmpod_sdk::ipc::{OpenOptions, Queue, QueueLimits, Semaphore};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -20,11 +23,14 @@ fn main() {
     let number = |n: usize| text(n).parse::<u64>().unwrap_or(1);
     match text(0) {
         "serve" => serve(text(1), number(2)),
-        "talk" => talk(text(1), number(2), text(3), Path::new(text(4))),
+        "talk" => talk(text(1), number(2), text(3), Path::new(text(4)), (text(5) == "ipc").then(Shared::open)),
         "read-first" => read_first(text(1), text(2) == "listen"),
         "clock" => clock(Duration::from_millis(number(1)), number(2)),
         "beat" => beat(Duration::from_millis(number(1)), number(2)),
-        _ => see(),
+        _ => {
+            see();
+            collect(text(1).parse().unwrap_or(0));
+        }
     }
 }
 
@@ -76,7 +82,7 @@ fn serve(address: &str, connections: u64) {
     println!("served {lines} lines");
 }
 
-fn talk(address: &str, lines: u64, name: &str, dir: &Path) {
+fn talk(address: &str, lines: u64, name: &str, dir: &Path, shared: Option<Shared>) {
     let mut stream = BufReader::new(connect(address));
     let mut answer = String::new();
     for turn in 0..lines {
@@ -86,11 +92,41 @@ fn talk(address: &str, lines: u64, name: &str, dir: &Path) {
         writeln!(stream.get_mut(), "{name} {turn} {work:x}").expect("the server reads");
         answer.clear();
         stream.read_line(&mut answer).expect("the server answers");
-        let mut log = OpenOptions::new().append(true).create(true).open(dir.join("log")).expect("the volume is there");
+        if let Some(shared) = &shared {
+            shared.lock.wait().expect("open");
+        }
+        let mut log = File::options().append(true).create(true).open(dir.join("log")).expect("the volume is there");
         writeln!(log, "{name} {turn} {}", answer.trim_end()).expect("room");
+        if let Some(shared) = &shared {
+            shared.lock.post().expect("taken");
+            shared.queue.send(format!("{name} {turn}").as_bytes(), (draw % 3) as u32).expect("open");
+        }
     }
     let log = std::fs::read_to_string(dir.join("log")).expect("it was written");
     println!("{name}: {} lines, last {:?}", log.lines().count(), log.lines().last());
+}
+
+/// What the programs of one pod have together.
+struct Shared {
+    lock: Semaphore,
+    /// Full at two messages, so that who sends has to wait for who receives.
+    queue: Queue,
+}
+
+impl Shared {
+    fn open() -> Self {
+        let limits = QueueLimits { max_messages: 2, message_size: 64 };
+        let lock = Semaphore::open("/log", OpenOptions::create().undo(), 1).expect("room");
+        Self { lock, queue: Queue::open("/lines", OpenOptions::create(), Some(limits)).expect("room") }
+    }
+}
+
+fn collect(messages: u64) {
+    let (shared, mut buffer) = (Shared::open(), [0; 64]);
+    for _ in 0..messages {
+        let (len, priority) = shared.queue.receive(&mut buffer).expect("open");
+        println!("message {} priority {priority}", String::from_utf8_lossy(&buffer[..len]));
+    }
 }
 
 fn read_first(address: &str, listen: bool) {
