@@ -338,9 +338,8 @@ impl<F: Future<Output = Exit>> Metered<F> {
     /// The same for a program that waits in a system call, which is what most slices end with.
     fn release_and_park(&mut self) {
         let used = self.held.take().map_or(0, |held| held.spent);
-        let now = self.sim.clock().now();
-        self.process.parked(now);
-        self.client.release_and_park(used, now);
+        self.process.parked(self.sim.clock().now());
+        self.client.release_and_park_now(used);
     }
 
     fn release(&mut self) {
