@@ -45,8 +45,8 @@ pods! {
     config_env "config-env.yaml" exits 0, real;
     cpu_limited "cpu-limited.yaml" exits 0, real;
     crashloop "crashloop.yaml" exits 1, simulated;
-    deadlock "deadlock.yaml" exits 3, simulated;
     deadlock_semaphores "deadlock-semaphores.yaml" exits 3, simulated;
+    deadlock "deadlock.yaml" exits 3, simulated;
     determinism "determinism.yaml" exits 0, real;
     exit_code "exit-code.yaml" exits 1, real;
     grace "grace.yaml" exits 1, real;
